@@ -1,0 +1,16 @@
+//! The Maelstrom door: what stands between JSON lines and the engine.
+//!
+//! [`Node`] is the protocol as a state machine: a line in, a line out. It never does I/O, never
+//! starts a thread and never asks for the time, so that a simulator can drive many nodes in one
+//! thread. [`LineBuffer`] cuts input into lines. The program around them, `main.rs` and `serve.rs`,
+//! is the only place that reads, writes and waits.
+
+mod lines;
+mod node;
+mod refusal;
+mod reply;
+mod request;
+
+pub use lines::{Line, LineBuffer, MAX_LINE_BYTES};
+pub use node::Node;
+pub use request::{MAX_NESTING, Unanswerable};

@@ -1,0 +1,96 @@
+//! The program `maelstrom-kafka`: options, diagnostics and exit codes around the loop. It never writes
+//! anything but replies to stdout.
+
+mod serve;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::builder::TypedValueParser;
+use log::LevelFilter;
+use maelstrom_kafka::Node;
+
+use crate::serve::{Ended, serve};
+
+/// A Kafka-style log that speaks Maelstrom's `kafka` workload.
+///
+/// Reads requests from stdin, one JSON object a line, and writes one reply a line to stdout.
+/// Everything is kept in memory and is gone when the program ends.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = MANUAL)]
+struct Options {
+    /// How many bytes of messages a poll's reply holds at most, shared fairly among its keys.
+    ///
+    /// Each message counts 24 bytes more than it has. A key that has messages always gets one at
+    /// least, however large.
+    #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
+    max_poll_bytes: u64,
+
+    /// What is told on stderr.
+    ///
+    /// warn: lines that cannot be answered. info: start and end as well.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "warn",
+        value_parser = clap::builder::PossibleValuesParser::new(["off", "error", "warn", "info"])
+            .try_map(|level| level.parse::<LevelFilter>())
+    )]
+    log_level: LevelFilter,
+}
+
+const MANUAL: &str = r#"Requests: init, send, poll, commit_offsets, list_committed_offsets.
+
+Try it:
+  printf '%s\n' \
+    '{"src":"c1","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}' \
+    '{"src":"c1","dest":"n0","body":{"type":"send","key":"k1","msg":"hello","msg_id":2}}' \
+    '{"src":"c1","dest":"n0","body":{"type":"poll","offsets":{"k1":0},"msg_id":3}}' \
+    | maelstrom-kafka
+
+Under Maelstrom:
+  ./maelstrom test -w kafka --bin target/release/maelstrom-kafka --node-count 1 \
+    --concurrency 2n --time-limit 20 --rate 1000
+
+Exit codes:
+  0  the input ended, or SIGTERM or SIGINT came; what was read has been answered
+  1  stdin could not be read or stdout could not be written
+  2  unknown option or bad value"#;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    env_logger::Builder::new()
+        .filter_level(options.log_level)
+        .format(|out, record| {
+            let level = record.level().as_str().to_ascii_lowercase();
+            writeln!(out, "maelstrom-kafka: {level}: {}", record.args())
+        })
+        .init();
+    match run(&options) {
+        Ok(ended) => {
+            log::info!(
+                "stopped: {}",
+                match ended {
+                    Ended::EndOfInput => "end of input",
+                    Ended::Signal => "signal",
+                }
+            );
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> io::Result<Ended> {
+    // Files, since the standard streams would put a buffer of their own in between.
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    log::info!("version {}, in memory", env!("CARGO_PKG_VERSION"));
+    serve(&mut Node::new(options.max_poll_bytes), input, output)
+}

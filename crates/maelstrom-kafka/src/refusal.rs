@@ -1,0 +1,35 @@
+//! Why a request is refused, in the words of Maelstrom's protocol. Every code here is definite: it
+//! never stands for something that may have happened all the same.
+//!
+//! Source: Maelstrom's `doc/protocol.md`, "Errors".
+
+/// Maelstrom's error codes, those that this node uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// The node does not support this request.
+    NotSupported = 10,
+    /// The node cannot serve yet; a later try may succeed.
+    TemporarilyUnavailable = 11,
+    /// The request does not have the form that its type demands.
+    MalformedRequest = 12,
+    /// The request contradicts what the node already is.
+    PreconditionFailed = 22,
+}
+
+/// A request that was not carried out, and why.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    /// For the person who reads it: what is wrong, and what was expected.
+    pub(crate) text: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: Code, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    pub(crate) fn malformed(text: impl Into<String>) -> Self {
+        Self::new(Code::MalformedRequest, text)
+    }
+}

@@ -1,0 +1,110 @@
+//! Writing replies. Never writes anything but whole lines of the exact form that Maelstrom's schemas
+//! demand: one field too many makes a reply malformed.
+//!
+//! Source of the format: Maelstrom's `doc/protocol.md` and `doc/workloads.md`, "Workload: Kafka".
+
+use straum::{Offset, Polled};
+
+use crate::refusal::Refusal;
+
+/// Where a reply goes: the envelope around its body. Every text is JSON already.
+#[derive(Clone, Copy)]
+pub(crate) struct Reply<'a> {
+    pub(crate) src: &'a str,
+    pub(crate) dest: &'a str,
+    pub(crate) in_reply_to: &'a str,
+}
+
+impl Reply<'_> {
+    pub(crate) fn init_ok(self, out: &mut Vec<u8>) {
+        self.line(out, "init_ok", |_| {});
+    }
+
+    pub(crate) fn send_ok(self, out: &mut Vec<u8>, offset: Offset) {
+        self.line(out, "send_ok", |out| {
+            out.extend_from_slice(b",\"offset\":");
+            integer(out, offset);
+        });
+    }
+
+    pub(crate) fn poll_ok<'e>(self, out: &mut Vec<u8>, logs: impl Iterator<Item = Polled<'e>>) {
+        self.line(out, "poll_ok", |out| {
+            out.extend_from_slice(b",\"msgs\":{");
+            separated(out, logs, |out, log| {
+                string(out, log.key);
+                out.extend_from_slice(b":[");
+                separated(out, log.messages, |out, (offset, message)| {
+                    out.push(b'[');
+                    integer(out, offset);
+                    out.push(b',');
+                    out.extend_from_slice(message);
+                    out.push(b']');
+                });
+                out.push(b']');
+            });
+            out.push(b'}');
+        });
+    }
+
+    pub(crate) fn commit_offsets_ok(self, out: &mut Vec<u8>) {
+        self.line(out, "commit_offsets_ok", |_| {});
+    }
+
+    pub(crate) fn list_committed_offsets_ok<'k>(
+        self,
+        out: &mut Vec<u8>,
+        offsets: impl Iterator<Item = (&'k str, Offset)>,
+    ) {
+        self.line(out, "list_committed_offsets_ok", |out| {
+            out.extend_from_slice(b",\"offsets\":{");
+            separated(out, offsets, |out, (key, offset)| {
+                string(out, key);
+                out.push(b':');
+                integer(out, offset);
+            });
+            out.push(b'}');
+        });
+    }
+
+    pub(crate) fn error(self, out: &mut Vec<u8>, refusal: &Refusal) {
+        self.line(out, "error", |out| {
+            out.extend_from_slice(b",\"code\":");
+            integer(out, refusal.code as u64);
+            out.extend_from_slice(b",\"text\":");
+            string(out, &refusal.text);
+        });
+    }
+
+    fn line(self, out: &mut Vec<u8>, kind: &str, fields: impl FnOnce(&mut Vec<u8>)) {
+        for part in ["{\"src\":", self.src, ",\"dest\":", self.dest, ",\"body\":{\"type\":\""] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        for part in [kind, "\",\"in_reply_to\":", self.in_reply_to] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        fields(out);
+        out.extend_from_slice(b"}}\n");
+    }
+}
+
+fn separated<T>(
+    out: &mut Vec<u8>,
+    items: impl Iterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, item);
+    }
+}
+
+fn integer(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    // Nothing can fail here: every `str` is a JSON string, and a `Vec` takes every byte.
+    serde_json::to_writer(out, text).ok();
+}

@@ -1,0 +1,369 @@
+//! Reading a line: what Maelstrom's JSON says, as borrowed Rust values. Never holds state, and never
+//! passes a message through anything that could change it.
+//!
+//! Source of the format: Maelstrom's `doc/protocol.md` and `doc/workloads.md`, "Workload: Kafka".
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::refusal::{Code, Refusal};
+
+/// How deep a message may be nested. A poll's reply puts it 5 levels deeper, and the sum stays below
+/// 128, the depth at which common JSON parsers give up: what was sent can always be polled.
+pub const MAX_NESTING: usize = 120;
+
+/// How much of a wrong value is shown to the person who sent it, in bytes.
+const EXCERPT_BYTES: usize = 60;
+
+/// A line that deserves an answer: who asked, under which number, and what.
+#[derive(Debug)]
+pub(crate) struct Message<'a> {
+    /// The sender, as the JSON string it came as.
+    pub(crate) src: &'a str,
+    /// The addressee, as the JSON it came as, if there is one.
+    pub(crate) dest: Option<&'a str>,
+    /// The sender's number for this request: a JSON integer that fits into 64 bits.
+    pub(crate) msg_id: &'a str,
+    pub(crate) body: Body<'a>,
+}
+
+/// Why a line gets no answer, in words.
+#[derive(Debug)]
+pub struct Unanswerable(String);
+
+impl fmt::Display for Unanswerable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unanswerable {}
+
+/// The types of request that this node serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Init,
+    Send,
+    Poll,
+    CommitOffsets,
+    ListCommittedOffsets,
+}
+
+/// `{"src", "dest", "body"}`; other fields are tolerated, Maelstrom adds an `id`.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    src: Option<&'a RawValue>,
+    #[serde(borrow)]
+    dest: Option<&'a RawValue>,
+    #[serde(borrow)]
+    body: Option<Body<'a>>,
+}
+
+/// The fields of every type of request, each still as the text it came as: which of them count, and
+/// what they must be, depends on the type.
+#[derive(Debug, Default)]
+pub(crate) struct Body<'a> {
+    kind: Option<&'a RawValue>,
+    msg_id: Option<&'a RawValue>,
+    in_reply_to: Option<&'a RawValue>,
+    key: Option<&'a RawValue>,
+    msg: Option<&'a RawValue>,
+    offsets: Option<&'a RawValue>,
+    keys: Option<&'a RawValue>,
+    node_id: Option<&'a RawValue>,
+    node_ids: Option<&'a RawValue>,
+    /// The name of a field that came more than once, so that nobody can tell which is meant.
+    twice: Option<Cow<'a, str>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Body<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object as body")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut body = Body::default();
+                while let Some(Text(name)) = map.next_key()? {
+                    let Some(field) = body.field(&name) else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    if field.replace(map.next_value()?).is_some() {
+                        body.twice = Some(name);
+                    }
+                }
+                Ok(body)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl<'a> Message<'a> {
+    /// Reads a line, given without its end.
+    ///
+    /// # Errors
+    /// [`Unanswerable`] if it is not JSON, or says neither who asks nor under which number.
+    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Unanswerable> {
+        let line = std::str::from_utf8(line).map_err(unanswerable)?.trim_ascii_start();
+        if !line.starts_with('{') {
+            return Err(unanswerable("it is not a JSON object"));
+        }
+        let Envelope { src, dest, body } = serde_json::from_str(line).map_err(unanswerable)?;
+        let is_string = |raw: &&RawValue| raw.get().starts_with('"');
+        let src = src.filter(is_string).ok_or_else(|| unanswerable("src is not a string"))?;
+        let body = body.ok_or_else(|| unanswerable("it has no body"))?;
+        if body.in_reply_to.is_some() {
+            return Err(unanswerable("it is a reply, and nothing was asked"));
+        }
+        let msg_id = body
+            .msg_id
+            .map(RawValue::get)
+            .filter(|msg_id| msg_id.parse::<i64>().is_ok())
+            .ok_or_else(|| unanswerable("msg_id is not an integer of 64 bits"))?;
+        Ok(Self { src: src.get(), dest: dest.filter(is_string).map(RawValue::get), msg_id, body })
+    }
+}
+
+fn unanswerable(reason: impl fmt::Display) -> Unanswerable {
+    Unanswerable(reason.to_string())
+}
+
+/// An error names the field and says what was expected.
+impl<'a> Body<'a> {
+    pub(crate) fn kind(&self) -> Result<Kind, Refusal> {
+        if let Some(name) = &self.twice {
+            return Err(Refusal::malformed(format!("field {name:?} stands twice")));
+        }
+        let Text(kind) = field("type", self.kind, "a string")?;
+        match kind.as_ref() {
+            "send" => Ok(Kind::Send),
+            "poll" => Ok(Kind::Poll),
+            "commit_offsets" => Ok(Kind::CommitOffsets),
+            "list_committed_offsets" => Ok(Kind::ListCommittedOffsets),
+            "init" => Ok(Kind::Init),
+            unknown => Err(Refusal::new(
+                Code::NotSupported,
+                format!(
+                    "type {:?} is not supported; this node serves init, send, poll, commit_offsets \
+                     and list_committed_offsets",
+                    excerpt(unknown)
+                ),
+            )),
+        }
+    }
+
+    fn field(&mut self, name: &str) -> Option<&mut Option<&'a RawValue>> {
+        Some(match name {
+            "type" => &mut self.kind,
+            "msg_id" => &mut self.msg_id,
+            "in_reply_to" => &mut self.in_reply_to,
+            "key" => &mut self.key,
+            "msg" => &mut self.msg,
+            "offsets" => &mut self.offsets,
+            "keys" => &mut self.keys,
+            "node_id" => &mut self.node_id,
+            "node_ids" => &mut self.node_ids,
+            _ => return None,
+        })
+    }
+
+    /// `init`'s `node_id`.
+    pub(crate) fn node_id(&self) -> Result<String, Refusal> {
+        field("node_id", self.node_id, "a string")
+    }
+
+    /// `init`'s `node_ids`.
+    pub(crate) fn node_ids(&self) -> Result<Vec<String>, Refusal> {
+        field("node_ids", self.node_ids, "an array of strings")
+    }
+
+    /// `send`'s `key`.
+    pub(crate) fn key(&self) -> Result<Cow<'a, str>, Refusal> {
+        field("key", self.key, "a string").map(|Text(key)| key)
+    }
+
+    /// `send`'s `msg`, byte for byte as it came.
+    pub(crate) fn msg(&self) -> Result<&'a str, Refusal> {
+        let msg: &RawValue = field("msg", self.msg, "any JSON value")?;
+        if nests_deeper_than(MAX_NESTING, msg.get()) {
+            return Err(Refusal::malformed(format!(
+                "field \"msg\" is nested deeper than {MAX_NESTING} levels"
+            )));
+        }
+        Ok(msg.get())
+    }
+
+    /// `poll`'s and `commit_offsets`' `offsets`, in the order of the keys.
+    pub(crate) fn offsets(&self) -> Result<Vec<(Cow<'a, str>, i64)>, Refusal> {
+        let expected = "an object of integers of 64 bits, such as {\"k1\": 0}";
+        let Offsets(mut offsets) = field("offsets", self.offsets, expected)?;
+        offsets.sort_unstable();
+        match offsets.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(Refusal::malformed(format!(
+                "field \"offsets\" names key {:?} twice",
+                excerpt(&pair[0].0)
+            ))),
+            None => Ok(offsets),
+        }
+    }
+
+    /// `list_committed_offsets`' `keys`, each once, in order.
+    pub(crate) fn keys(&self) -> Result<Vec<Cow<'a, str>>, Refusal> {
+        let keys: Vec<Text> = field("keys", self.keys, "an array of strings")?;
+        let mut keys: Vec<_> = keys.into_iter().map(|Text(key)| key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+}
+
+/// A JSON string, borrowed from the line unless it holds an escape.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// `{key: offset, …}`, as it came.
+struct Offsets<'a>(Vec<(Cow<'a, str>, i64)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Offsets<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Offsets<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of integers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((Text(key), offset)) = map.next_entry()? {
+                    pairs.push((key, offset));
+                }
+                Ok(Offsets(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+fn field<'a, T: Deserialize<'a>>(
+    name: &str,
+    raw: Option<&'a RawValue>,
+    expected: &str,
+) -> Result<T, Refusal> {
+    let Some(raw) = raw else {
+        return Err(Refusal::malformed(format!("field {name:?} is missing: expected {expected}")));
+    };
+    serde_json::from_str(raw.get()).map_err(|_| {
+        let got = excerpt(raw.get());
+        Refusal::malformed(format!("field {name:?}: expected {expected}, got {got}"))
+    })
+}
+
+/// The beginning of a text that may be long.
+fn excerpt(text: &str) -> Cow<'_, str> {
+    if text.len() <= EXCERPT_BYTES {
+        return text.into();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(EXCERPT_BYTES)]).into()
+}
+
+/// Whether arrays and objects stand more than `limit` levels deep in `json`, which must be valid.
+fn nests_deeper_than(limit: usize, json: &str) -> bool {
+    if json.starts_with('"') || memchr::memchr2_iter(b'[', b'{', json.as_bytes()).count() <= limit {
+        return false;
+    }
+    let mut depth = 0;
+    let mut in_string = false;
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' => _ = bytes.next(),
+            b'[' | b'{' if !in_string => depth += 1,
+            b']' | b'}' if !in_string => depth -= 1,
+            _ => {}
+        }
+        if depth > limit {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(line: &str) -> Body<'_> {
+        Message::parse(line.as_bytes()).unwrap().body
+    }
+
+    #[test]
+    fn a_message_is_kept_byte_for_byte() {
+        for msg in [
+            "1e400",
+            "1.10",
+            "9007199254740993",
+            "null",
+            "-0",
+            r#""\ud800 \u0041""#,
+            r#"{"b" : [ 1,2 ] , "a":{}}"#,
+        ] {
+            let line = format!(
+                r#"{{"src":"c1","body":{{"type":"send","key":"k","msg": {msg} ,"msg_id":1}}}}"#
+            );
+            assert_eq!(body(&line).msg().unwrap(), msg);
+        }
+    }
+
+    #[test]
+    fn the_same_key_written_differently_is_the_same_key() {
+        let line = r#"{"src":"c1","body":{"type":"send","key":"\u006b1","msg":0,"msg_id":1}}"#;
+        assert_eq!(body(line).key().unwrap(), "k1");
+        let line = r#"{"src":"c1","body":{"offsets":{"k1":3,"\u006b1":4},"msg_id":1}}"#;
+        assert!(body(line).offsets().unwrap_err().text.contains("\"k1\" twice"));
+    }
+
+    #[test]
+    fn a_body_with_a_field_twice_is_answered_as_malformed() {
+        let line = br#"{"src":"c1","body":{"type":"send","key":"a","key":"b","msg":0,"msg_id":1}}"#;
+        let message = Message::parse(line).unwrap();
+        assert_eq!((message.src, message.msg_id), ("\"c1\"", "1"));
+        assert_eq!(message.body.kind().unwrap_err().text, "field \"key\" stands twice");
+    }
+
+    #[test]
+    fn an_array_is_not_taken_for_an_object() {
+        for line in [r#"["c1","n0",{"msg_id":1}]"#, r#"{"src":"c1","body":["poll",1]}"#] {
+            assert!(Message::parse(line.as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn brackets_in_strings_are_not_nesting() {
+        let brackets = "[".repeat(500);
+        assert!(!nests_deeper_than(2, &format!(r#"["{brackets}","\"{brackets}"]"#)));
+        assert!(!nests_deeper_than(2, "[[],[],[],{}]"));
+        assert!(nests_deeper_than(2, r#"["]",[{"a":1}]]"#));
+        assert!(nests_deeper_than(2, r#"["\\",[{}]]"#));
+    }
+
+    #[test]
+    fn an_excerpt_never_cuts_a_character() {
+        let text = "a".repeat(EXCERPT_BYTES - 1) + "éé";
+        assert_eq!(excerpt(&text), "a".repeat(EXCERPT_BYTES - 1) + "…");
+        assert_eq!(excerpt("short"), "short");
+    }
+}

@@ -1,0 +1,36 @@
+//! Straum's engine: many logs, changed only through one journal.
+//!
+//! The engine is plain data and functions. It never touches JSON, sockets, async, clocks or
+//! randomness; whoever drives it brings those.
+//!
+//! # The words used throughout
+//!
+//! - **Key**: names a log; any string.
+//! - **Offset**: a message's place in its log, an integer from 0. Our logs are dense: each message's
+//!   offset is one more than the last one's. Clients must not rely on that.
+//! - **Log**: the messages of one key, in the order of their offsets.
+//! - **Next offset**: the offset the next message of a log will get.
+//! - **Command**: what changes anything: a message sent, or an offset committed.
+//! - **Batch**: the commands that are made durable together.
+//! - **Journal**: puts commands into one total order and keeps them as durably as it promises.
+//! - **Entry**: a batch at its **position** in the journal. An entry takes effect whole or not at all.
+//! - **Committed offset**: the messages of a log up to and including it have been processed. It never
+//!   goes back, and it always names a message that exists.
+
+mod command;
+mod engine;
+mod journal;
+mod log;
+mod poll;
+
+pub use command::Command;
+pub use engine::{Engine, MAX_MESSAGE_BYTES, MessageTooLarge};
+pub use journal::MemoryJournal;
+pub use log::Messages;
+pub use poll::{MESSAGE_OVERHEAD_BYTES, Polled};
+
+/// A message's place in its log, from 0.
+pub type Offset = u64;
+
+/// An entry's place in the journal, from 0.
+pub type Position = u64;
