@@ -123,7 +123,7 @@ impl<'a> Message<'a> {
         let is_string = |raw: &&RawValue| raw.get().starts_with('"');
         let src = src.filter(is_string).ok_or_else(|| unanswerable("src is not a string"))?;
         let body = body.ok_or_else(|| unanswerable("it has no body"))?;
-        if body.in_reply_to.is_some() {
+        if body.in_reply_to.is_some_and(|raw| raw.get() != "null") {
             return Err(unanswerable("it is a reply, and nothing was asked"));
         }
         let msg_id = body
