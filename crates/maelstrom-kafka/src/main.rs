@@ -2,18 +2,21 @@
 //! anything but replies to stdout.
 
 mod serve;
+mod stop;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use clap::builder::TypedValueParser;
 use log::LevelFilter;
 use maelstrom_kafka::Node;
 
-use crate::serve::{Ended, serve};
+use crate::serve::serve;
+use crate::stop::stop_between_batches;
 
 /// A Kafka-style log that speaks Maelstrom's `kafka` workload.
 ///
@@ -70,14 +73,8 @@ fn main() -> ExitCode {
         })
         .init();
     match run(&options) {
-        Ok(ended) => {
-            log::info!(
-                "stopped: {}",
-                match ended {
-                    Ended::EndOfInput => "end of input",
-                    Ended::Signal => "signal",
-                }
-            );
+        Ok(()) => {
+            log::info!("stopped: end of input");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -87,10 +84,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> io::Result<Ended> {
+fn run(options: &Options) -> io::Result<()> {
     // Files, since the standard streams would put a buffer of their own in between.
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let batch = Arc::new(Mutex::new(()));
+    stop_between_batches(Arc::clone(&batch))?;
     log::info!("version {}, in memory", env!("CARGO_PKG_VERSION"));
-    serve(&mut Node::new(options.max_poll_bytes), input, output)
+    serve(&mut Node::new(options.max_poll_bytes), input, output, &batch)
 }

@@ -22,6 +22,7 @@ enum Gets<'a> {
 use Gets::{Error, Nothing};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn bad_input_gets_what_it_deserves_and_harms_nothing() {
     let deep = "[".repeat(200_000) + &"]".repeat(200_000);
     let deep_msg = request(&format!(r#"{{"type":"send","key":"k","msg":{deep},"msg_id":1}}"#));

@@ -3,9 +3,11 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use common::{init, lines, request, run, start};
+use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn send(n: usize) -> String {
@@ -70,6 +72,35 @@ fn a_signal_under_load_ends_the_node_after_whole_replies() {
     });
     assert_eq!(node.wait().unwrap().code(), Some(0));
     assert!(replies.ends_with(b"}}\n"), "no reply is cut off");
+}
+
+/// A node whose replies nobody reads cannot finish its batch; whoever asks twice means it.
+#[test]
+fn a_second_signal_ends_a_node_that_is_stuck() {
+    let mut node = start(&[]);
+    let mut stdin = node.stdin.take().unwrap();
+    let stdout = node.stdout.take().unwrap();
+    let large =
+        format!(r#"{{"type":"send","key":"k","msg":"{}","msg_id":1}}"#, "x".repeat(1024 * 1024));
+    let poll = request(r#"{"type":"poll","offsets":{"k":0},"msg_id":2}"#);
+    writeln!(stdin, "{}\n{}", init(), request(&large)).unwrap();
+    let mut replies = BufReader::new(stdout);
+    let mut reply = String::new();
+    replies.read_line(&mut reply).unwrap();
+    replies.read_line(&mut reply).unwrap();
+    writeln!(stdin, "{poll}").unwrap();
+    // More than a pipe holds: once it begins to come, the node waits for us to read the rest.
+    while ioctl_fionread(replies.get_ref()).unwrap() == 0 {
+        std::thread::yield_now();
+    }
+    let status = loop {
+        kill_process(Pid::from_child(&node), Signal::TERM).unwrap();
+        if let Some(status) = node.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
 }
 
 #[test]

@@ -101,7 +101,12 @@ impl Log {
         if offset >= self.next_offset {
             return None;
         }
-        let chunk = self.chunks.partition_point(|chunk| chunk.first_offset <= offset) - 1;
+        let last = self.chunks.len() - 1;
+        let chunk = if offset >= self.chunks[last].first_offset {
+            last // The tail, which most polls want, is found without a search.
+        } else {
+            self.chunks.partition_point(|chunk| chunk.first_offset <= offset) - 1
+        };
         let index = usize::try_from(offset - self.chunks[chunk].first_offset).ok()?;
         Some((chunk, index))
     }

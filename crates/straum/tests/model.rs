@@ -1,6 +1,8 @@
 //! Holds the engine against the simplest possible one, a map of vectors, under random sequences of
 //! the four operations. Never looks inside the engine.
 
+#![allow(clippy::expect_used, reason = "a test may fail")]
+
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;

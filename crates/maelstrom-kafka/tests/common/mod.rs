@@ -1,6 +1,7 @@
 //! Running the real binary. Never judges what it answers.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::expect_used, reason = "a test may fail")]
 
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
