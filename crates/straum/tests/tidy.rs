@@ -1,0 +1,60 @@
+//! What matters about the shape of the code, asserted: who may depend on whom, and that every file
+//! says what it is. Never looks at behaviour.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn crates() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_is() {
+    let mut files = Vec::new();
+    rust_files(&crates(), &mut files);
+    assert!(files.len() > 10);
+    for file in files {
+        assert!(fs::read_to_string(&file).unwrap().starts_with("//! "), "{}", file.display());
+    }
+}
+
+/// The names in the `[dependencies]` of a crate.
+fn dependencies(name: &str) -> Vec<String> {
+    let manifest = fs::read_to_string(crates().join(name).join("Cargo.toml")).unwrap();
+    let section = manifest.split_once("[dependencies]\n").unwrap().1;
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    lines.filter_map(|line| Some(line.split_once([' ', '='])?.0.to_owned())).collect()
+}
+
+#[test]
+fn the_engine_depends_on_nothing() {
+    assert_eq!(dependencies("straum"), [""; 0]);
+}
+
+#[test]
+fn who_measures_or_judges_shares_no_code_with_the_node() {
+    for name in dependencies("straum-load") {
+        assert!(!["straum", "maelstrom-kafka"].contains(&name.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason_beside_it() {
+    for entry in fs::read_dir(crates()).unwrap() {
+        let manifest = fs::read_to_string(entry.unwrap().path().join("Cargo.toml")).unwrap();
+        for line in manifest.lines().filter(|line| line.contains("version = \"")) {
+            assert!(line.contains('#'), "{line}");
+        }
+    }
+}
