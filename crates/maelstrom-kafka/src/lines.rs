@@ -44,7 +44,8 @@ impl Default for LineBuffer {
 }
 
 impl LineBuffer {
-    /// Reads once from `input` and returns how many bytes came; 0 is the end of input.
+    /// Reads once from `input` and returns how many bytes came; 0 is the end of input. To be called
+    /// when [`next_line`](Self::next_line) has nothing left.
     ///
     /// # Errors
     /// Those of `input`, after which nothing has changed.
@@ -93,6 +94,7 @@ impl LineBuffer {
     }
 
     fn make_room(&mut self) {
+        debug_assert!(self.start <= self.scanned && self.scanned == self.end);
         if self.dropped > 0 {
             self.drop_unhandled();
         }

@@ -8,7 +8,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
 
 use clap::Parser;
 use clap::builder::TypedValueParser;
@@ -16,7 +15,7 @@ use log::LevelFilter;
 use maelstrom_kafka::Node;
 
 use crate::serve::serve;
-use crate::stop::stop_between_batches;
+use crate::stop::Stop;
 
 /// A Kafka-style log that speaks Maelstrom's `kafka` workload.
 ///
@@ -28,7 +27,7 @@ struct Options {
     /// How many bytes of messages a poll's reply holds at most, shared fairly among its keys.
     ///
     /// Each message counts 24 bytes more than it has. A key that has messages always gets one at
-    /// least, however large.
+    /// least, however large, even if the reply then holds more.
     #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
     max_poll_bytes: u64,
 
@@ -59,7 +58,8 @@ Under Maelstrom:
     --concurrency 2n --time-limit 20 --rate 1000
 
 Exit codes:
-  0  the input ended, or SIGTERM or SIGINT came; what was read has been answered
+  0  the input ended and everything was answered, or SIGTERM or SIGINT came and the batch at hand
+     was finished (a signal a second or more after the first does not wait for that)
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value"#;
 
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         .init();
     match run(&options) {
         Ok(()) => {
-            log::info!("stopped: end of input");
+            log::info!("stopped: nothing left to answer");
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -88,8 +88,7 @@ fn run(options: &Options) -> io::Result<()> {
     // Files, since the standard streams would put a buffer of their own in between.
     let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let batch = Arc::new(Mutex::new(()));
-    stop_between_batches(Arc::clone(&batch))?;
+    let stop = Stop::on_signals()?;
     log::info!("version {}, in memory", env!("CARGO_PKG_VERSION"));
-    serve(&mut Node::new(options.max_poll_bytes), input, output, &batch)
+    serve(&mut Node::new(options.max_poll_bytes), input, output, &stop)
 }

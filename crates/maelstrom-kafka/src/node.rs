@@ -112,21 +112,19 @@ impl Node {
         let node_id = body.node_id()?;
         let node_ids: BTreeSet<String> = body.node_ids()?.into_iter().collect();
         if !node_ids.contains(&node_id) {
-            let text = format!("field \"node_ids\" does not name node_id {node_id:?}");
+            let text = "field \"node_ids\" does not name the node_id";
             return Err(Refusal::malformed(text));
         }
         if let Some(identity) = &self.identity {
             if identity.node_id == node_id && node_ids.len() == 1 {
                 return Ok(());
             }
-            let text = format!("this node is {:?} already, alone", identity.node_id);
+            let text = "this node has another identity already";
             return Err(Refusal::new(Code::PreconditionFailed, text));
         }
         if node_ids.len() > 1 {
-            let text = format!(
-                "this node works alone: node_ids names {} nodes, expected only {node_id:?}",
-                node_ids.len()
-            );
+            let count = node_ids.len();
+            let text = format!("this node works alone, and node_ids names {count} nodes");
             return Err(Refusal::new(Code::NotSupported, text));
         }
         let src = serde_json::Value::from(node_id.as_str()).to_string();
@@ -191,6 +189,20 @@ mod tests {
         assert!(reply.len() < 1_100, "{}", reply.len());
         assert!(reply.contains(r#""b":[[98,"#) && reply.contains("],[99,"), "{reply}");
         assert!(reply.contains(r#""a":[[0,""],[1,"x"],[2,"xx"]"#), "{reply}");
+    }
+
+    #[test]
+    fn the_commands_of_a_request_wait_together_for_the_sync() {
+        let mut node = Node::new(1_000);
+        ask(&mut node, INIT);
+        for key in ["a", "b"] {
+            ask_body(&mut node, &format!(r#"{{"type":"send","key":"{key}","msg":0,"msg_id":1}}"#));
+        }
+        node.sync();
+        ask_body(&mut node, r#"{"type":"commit_offsets","offsets":{"a":0,"b":0},"msg_id":2}"#);
+        assert_eq!(node.engine.journal().open_commands(), 2);
+        node.sync();
+        assert_eq!(node.engine.journal().next_position(), 2);
     }
 
     #[test]

@@ -17,7 +17,10 @@ use crate::refusal::{Code, Refusal};
 pub const MAX_NESTING: usize = 120;
 
 /// How much of a wrong value is shown to the person who sent it, in bytes.
-const EXCERPT_BYTES: usize = 60;
+const VALUE_BYTES: usize = 60;
+
+/// How much is told of why a line gets no answer, in bytes.
+const REASON_BYTES: usize = 200;
 
 /// A line that deserves an answer: who asked, under which number, and what.
 #[derive(Debug)]
@@ -31,13 +34,18 @@ pub(crate) struct Message<'a> {
     pub(crate) body: Body<'a>,
 }
 
-/// Why a line gets no answer, in words.
+/// Why a line gets no answer, and how it begins: one short line for a person.
 #[derive(Debug)]
-pub struct Unanswerable(String);
+pub struct Unanswerable {
+    reason: String,
+    line_begins: String,
+}
 
 impl fmt::Display for Unanswerable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        // What serde says of a value may hold all of it.
+        let reason = excerpt(&self.reason, REASON_BYTES);
+        write!(f, "{reason}; it begins {:?}", self.line_begins)
     }
 }
 
@@ -115,28 +123,32 @@ impl<'a> Message<'a> {
     /// # Errors
     /// [`Unanswerable`] if it is not JSON, or says neither who asks nor under which number.
     pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Unanswerable> {
-        let line = std::str::from_utf8(line).map_err(unanswerable)?.trim_ascii_start();
+        Self::read(line).map_err(|reason| {
+            let begin = &line[..line.len().min(VALUE_BYTES)];
+            Unanswerable { reason, line_begins: String::from_utf8_lossy(begin).into() }
+        })
+    }
+
+    fn read(line: &'a [u8]) -> Result<Self, String> {
+        let line = std::str::from_utf8(line).map_err(|error| error.to_string())?.trim_ascii_start();
         if !line.starts_with('{') {
-            return Err(unanswerable("it is not a JSON object"));
+            return Err("it is not a JSON object".into());
         }
-        let Envelope { src, dest, body } = serde_json::from_str(line).map_err(unanswerable)?;
+        let Envelope { src, dest, body } =
+            serde_json::from_str(line).map_err(|error| error.to_string())?;
         let is_string = |raw: &&RawValue| raw.get().starts_with('"');
-        let src = src.filter(is_string).ok_or_else(|| unanswerable("src is not a string"))?;
-        let body = body.ok_or_else(|| unanswerable("it has no body"))?;
+        let src = src.filter(is_string).ok_or("src is not a string")?;
+        let body = body.ok_or("it has no body")?;
         if body.in_reply_to.is_some_and(|raw| raw.get() != "null") {
-            return Err(unanswerable("it is a reply, and nothing was asked"));
+            return Err("it is a reply, and nothing was asked".into());
         }
         let msg_id = body
             .msg_id
             .map(RawValue::get)
             .filter(|msg_id| msg_id.parse::<i64>().is_ok())
-            .ok_or_else(|| unanswerable("msg_id is not an integer of 64 bits"))?;
+            .ok_or("msg_id is not an integer of 64 bits")?;
         Ok(Self { src: src.get(), dest: dest.filter(is_string).map(RawValue::get), msg_id, body })
     }
-}
-
-fn unanswerable(reason: impl fmt::Display) -> Unanswerable {
-    Unanswerable(reason.to_string())
 }
 
 /// An error names the field and says what was expected.
@@ -157,7 +169,7 @@ impl<'a> Body<'a> {
                 format!(
                     "type {:?} is not supported; this node serves init, send, poll, commit_offsets \
                      and list_committed_offsets",
-                    excerpt(unknown)
+                    excerpt(unknown, VALUE_BYTES)
                 ),
             )),
         }
@@ -212,7 +224,7 @@ impl<'a> Body<'a> {
         match offsets.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => Err(Refusal::malformed(format!(
                 "field \"offsets\" names key {:?} twice",
-                excerpt(&pair[0].0)
+                excerpt(&pair[0].0, VALUE_BYTES)
             ))),
             None => Ok(offsets),
         }
@@ -266,17 +278,17 @@ fn field<'a, T: Deserialize<'a>>(
         return Err(Refusal::malformed(format!("field {name:?} is missing: expected {expected}")));
     };
     serde_json::from_str(raw.get()).map_err(|_| {
-        let got = excerpt(raw.get());
+        let got = excerpt(raw.get(), VALUE_BYTES);
         Refusal::malformed(format!("field {name:?}: expected {expected}, got {got}"))
     })
 }
 
 /// The beginning of a text that may be long.
-fn excerpt(text: &str) -> Cow<'_, str> {
-    if text.len() <= EXCERPT_BYTES {
+fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    if text.len() <= max_bytes {
         return text.into();
     }
-    format!("{}…", &text[..text.floor_char_boundary(EXCERPT_BYTES)]).into()
+    format!("{}…", &text[..text.floor_char_boundary(max_bytes)]).into()
 }
 
 /// Whether arrays and objects stand more than `limit` levels deep in `json`, which must be valid.
@@ -362,8 +374,7 @@ mod tests {
 
     #[test]
     fn an_excerpt_never_cuts_a_character() {
-        let text = "a".repeat(EXCERPT_BYTES - 1) + "éé";
-        assert_eq!(excerpt(&text), "a".repeat(EXCERPT_BYTES - 1) + "…");
-        assert_eq!(excerpt("short"), "short");
+        assert_eq!(excerpt("aaaéé", 4), "aaa…");
+        assert_eq!(excerpt("aaaé", 5), "aaaé");
     }
 }

@@ -4,28 +4,20 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
 
-use maelstrom_kafka::{Line, LineBuffer, Node};
+use maelstrom_kafka::{Line, LineBuffer, MAX_LINE_BYTES, Node};
 
-/// Replies leave when this many bytes of them have gathered, even if more lines are waiting. It bounds
-/// the memory for replies to this and one reply more.
+use crate::stop::Stop;
+
+/// Replies leave when this many bytes of them have gathered, even if more lines are waiting: what waits
+/// in memory is this and one reply more.
 const FLUSH_BYTES: usize = 1024 * 1024;
 
-/// How much of a line that is not answered is shown, in bytes.
-const EXCERPT_BYTES: usize = 100;
-
-/// Serves from `input` to `output` until the input ends. `batch` is held while what was read is
-/// handled and answered, and free while the node waits for more.
+/// Serves from `input` to `output` until the input ends or `stop` is asked for.
 ///
 /// # Errors
 /// Those of reading and writing, each with what was being done.
-pub(crate) fn serve(
-    node: &mut Node,
-    mut input: File,
-    output: File,
-    batch: &Mutex<()>,
-) -> io::Result<()> {
+pub(crate) fn serve(node: &mut Node, mut input: File, output: File, stop: &Stop) -> io::Result<()> {
     let mut session = Session { node, output, replies: Vec::new(), line_number: 0 };
     let mut lines = LineBuffer::default();
     loop {
@@ -33,17 +25,25 @@ pub(crate) fn serve(
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             count => count.map_err(|error| doing("cannot read stdin", &error))?,
         };
-        let _busy = batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let _at_hand = stop.batch();
         while let Some(line) = lines.next_line() {
-            session.handle(&line)?;
-        }
-        if count == 0 {
-            if let Some(line) = lines.last_line() {
-                session.handle(&line)?;
+            session.handle(&line);
+            if session.replies.len() >= FLUSH_BYTES {
+                session.flush()?;
+                if stop.asked() {
+                    return Ok(());
+                }
             }
-            return session.flush();
+        }
+        if count == 0
+            && let Some(line) = lines.last_line()
+        {
+            session.handle(&line);
         }
         session.flush()?;
+        if count == 0 || stop.asked() {
+            return Ok(());
+        }
     }
 }
 
@@ -55,24 +55,19 @@ struct Session<'n> {
 }
 
 impl Session<'_> {
-    fn handle(&mut self, line: &Line<'_>) -> io::Result<()> {
+    fn handle(&mut self, line: &Line<'_>) {
         self.line_number += 1;
         match line {
             Line::Whole(line) => {
                 if let Err(reason) = self.node.handle(line, &mut self.replies) {
-                    let number = self.line_number;
-                    log::warn!("line {number} not answered: {reason}; it begins {}", excerpt(line));
+                    log::warn!("line {} not answered: {reason}", self.line_number);
                 }
             }
-            Line::TooLong { size_bytes } => {
-                log::warn!(
-                    "line {} not answered: it has {size_bytes} bytes, the limit is {}",
-                    self.line_number,
-                    maelstrom_kafka::MAX_LINE_BYTES
-                );
-            }
+            Line::TooLong { size_bytes } => log::warn!(
+                "line {} not answered: it has {size_bytes} bytes, the limit is {MAX_LINE_BYTES}",
+                self.line_number
+            ),
         }
-        if self.replies.len() >= FLUSH_BYTES { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -84,11 +79,6 @@ impl Session<'_> {
         self.replies.shrink_to(FLUSH_BYTES);
         Ok(())
     }
-}
-
-fn excerpt(line: &[u8]) -> String {
-    let begin = &line[..line.len().min(EXCERPT_BYTES)];
-    format!("{:?}", String::from_utf8_lossy(begin))
 }
 
 fn doing(what: &str, error: &io::Error) -> io::Error {

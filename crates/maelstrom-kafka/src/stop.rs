@@ -5,32 +5,74 @@
 
 use std::io;
 use std::process;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
-/// Ends the process with success when a signal has come and `batch` is free. A second signal does not
-/// wait: it ends the process at once, as the signal alone would have.
-///
-/// # Errors
-/// Those of the system when it takes no more signal handlers or threads.
-pub(crate) fn stop_between_batches(batch: Arc<Mutex<()>>) -> io::Result<()> {
-    let asked_before = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        flag::register_conditional_default(signal, Arc::clone(&asked_before))?;
-        flag::register(signal, Arc::clone(&asked_before))?;
+/// A signal this long after the first one is from somebody who has waited for the batch and means it;
+/// an earlier one comes from the same wish, by another way.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the loop and the thread that waits for signals share.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    batch: Mutex<()>,
+    asked: AtomicBool,
+}
+
+impl Stop {
+    /// Ends the process with success when a signal has come and no batch is at hand. A signal that
+    /// comes long after the first ends the process at once, as it would have without us.
+    ///
+    /// # Errors
+    /// Those of the system when it takes no more signal handlers or threads.
+    pub(crate) fn on_signals() -> io::Result<Arc<Self>> {
+        let stop = Arc::new(Self::default());
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let shared = Arc::clone(&stop);
+        spawn(move || {
+            let mut first_at = None;
+            for signal in signals.forever() {
+                match first_at {
+                    None => {
+                        first_at = Some(Instant::now());
+                        shared.asked.store(true, Ordering::Relaxed);
+                        let shared = Arc::clone(&shared);
+                        spawn(move || shared.exit_between_batches()).ok();
+                    }
+                    Some(at) if at.elapsed() >= PATIENCE => {
+                        emulate_default_handler(signal).ok();
+                    }
+                    Some(_) => {}
+                }
+            }
+        })?;
+        Ok(stop)
     }
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        if signals.forever().next().is_some() {
-            let _idle = batch.lock().unwrap_or_else(PoisonError::into_inner);
-            log::info!("stopped: signal");
-            process::exit(0);
-        }
-    })?;
-    Ok(())
+
+    /// Held while a batch is at hand.
+    pub(crate) fn batch(&self) -> MutexGuard<'_, ()> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this batch is the last.
+    pub(crate) fn asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Comes into its own when the loop waits for input; a busy loop sees that it was asked.
+    fn exit_between_batches(&self) {
+        let _idle = self.batch();
+        log::info!("stopped: signal");
+        process::exit(0);
+    }
+}
+
+fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("signals".into()).spawn(run).map(|_| ())
 }

@@ -27,6 +27,7 @@ fn bad_input_gets_what_it_deserves_and_harms_nothing() {
     let deep = "[".repeat(200_000) + &"]".repeat(200_000);
     let deep_msg = request(&format!(r#"{{"type":"send","key":"k","msg":{deep},"msg_id":1}}"#));
     let deep_line = "[".repeat(200_000);
+    let long_body = format!(r#"{{"src":"c1","body":"{}"}}"#, "x".repeat(1_000_000));
     let long_line = "x".repeat(17 * 1024 * 1024);
     let table: &[(&[u8], Gets)] = &[
         (b"", Nothing("not a JSON object")),
@@ -48,6 +49,7 @@ fn bad_input_gets_what_it_deserves_and_harms_nothing() {
         (br#"{"src":"c1","body":null}"#, Nothing("it has no body")),
         (br#"{"src":"c1","body":[]}"#, Nothing("expected an object as body")),
         (br#"{"src":"c1","body":"poll"}"#, Nothing("expected an object as body")),
+        (long_body.as_bytes(), Nothing("xxx…")),
         (br#"{"src":"c1","body":{"type":"poll"}}"#, Nothing("msg_id is not an integer")),
         (br#"{"src":"c1","body":{"type":"poll","msg_id":"1"}}"#, Nothing("msg_id is not")),
         (br#"{"src":"c1","body":{"type":"poll","msg_id":1.0}}"#, Nothing("msg_id is not")),
@@ -142,7 +144,7 @@ fn bad_input_gets_what_it_deserves_and_harms_nothing() {
         match gets {
             Nothing(reason) => {
                 let warning = warnings.next().expect("a line on stderr");
-                assert!(warning.contains(reason), "{line}: {warning}");
+                assert!(warning.contains(reason) && warning.len() < 600, "{line}: {warning}");
             }
             Error(code, text) => {
                 let reply = replies.next().expect("a reply");
@@ -155,6 +157,22 @@ fn bad_input_gets_what_it_deserves_and_harms_nothing() {
         assert_eq!(replies.next(), Some(&GOOD_REPLY), "after {line}");
     }
     assert_eq!((replies.next(), warnings.next()), (None, None));
+}
+
+#[test]
+fn a_message_may_be_nested_as_deep_as_a_common_parser_can_read_its_poll() {
+    let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+    let send = |depth| {
+        request(&format!(r#"{{"type":"send","key":"k","msg":{},"msg_id":1}}"#, nested(depth)))
+    };
+    let poll = request(r#"{"type":"poll","offsets":{"k":0},"msg_id":2}"#);
+    let input = [init(), send(120), send(121), poll].join("\n");
+    let output = run(&[], input.as_bytes());
+    let replies = lines(&output.stdout);
+    assert!(replies[1].contains(r#""offset":0"#), "{}", replies[1]);
+    assert!(replies[2].contains(r#""code":12"#), "{}", replies[2]);
+    let polled: serde_json::Value = serde_json::from_str(replies[3]).unwrap();
+    assert_eq!(polled["body"]["msgs"]["k"][0][1].to_string(), nested(120));
 }
 
 #[test]

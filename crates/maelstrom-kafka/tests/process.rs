@@ -14,6 +14,15 @@ fn send(n: usize) -> String {
     request(&format!(r#"{{"type":"send","key":"k","msg":{n},"msg_id":{n}}}"#))
 }
 
+fn send_large(size_bytes: usize) -> String {
+    let msg = "x".repeat(size_bytes);
+    request(&format!(r#"{{"type":"send","key":"k","msg":"{msg}","msg_id":1}}"#))
+}
+
+fn poll() -> String {
+    request(r#"{"type":"poll","offsets":{"k":0},"msg_id":2}"#)
+}
+
 #[test]
 fn everything_that_came_in_is_answered_before_the_end() {
     let requests: Vec<String> = (1..=20_000).map(send).collect();
@@ -28,6 +37,17 @@ fn everything_that_came_in_is_answered_before_the_end() {
         );
     }
     assert_eq!(output.status.code(), Some(0));
+}
+
+/// The checker's last polls read hundreds of logs from 0, with some seconds to catch up.
+#[test]
+fn a_poll_is_generous_unless_told_otherwise() {
+    let sends: Vec<String> = (0..30_000).map(send).collect();
+    let input = format!("{}\n{}\n{}", init(), sends.join("\n"), poll());
+    let output = run(&[], input.as_bytes());
+    let polled = lines(&output.stdout)[30_001];
+    assert!(polled.starts_with(r#"{"src":"n0","dest":"c1","body":{"type":"poll_ok","#));
+    assert!(polled.ends_with(",[29999,29999]]}}}"));
 }
 
 #[test]
@@ -53,42 +73,52 @@ fn a_signal_ends_an_idle_node_with_success() {
     }
 }
 
+/// Each reply is larger than a pipe holds, so that the signal comes while one is being written.
 #[test]
 fn a_signal_under_load_ends_the_node_after_whole_replies() {
     let mut node = start(&[]);
     let mut stdin = node.stdin.take().unwrap();
     let mut stdout = node.stdout.take().unwrap();
-    writeln!(stdin, "{}", init()).unwrap();
+    writeln!(stdin, "{}\n{}", init(), send_large(3 * 1024 * 1024)).unwrap();
     let pid = Pid::from_child(&node);
-    let flood: String = (1..=1_000).map(|n| send(n) + "\n").collect();
+    let polls = (poll() + "\n").repeat(500);
     let replies = std::thread::scope(|scope| {
         // Until the node is gone and the pipe breaks.
-        scope.spawn(move || while stdin.write_all(flood.as_bytes()).is_ok() {});
-        let mut replies = vec![0; 1_000_000];
+        scope.spawn(move || while stdin.write_all(polls.as_bytes()).is_ok() {});
+        let mut replies = vec![0; 8 * 1024 * 1024];
         stdout.read_exact(&mut replies).unwrap();
         kill_process(pid, Signal::TERM).unwrap();
         stdout.read_to_end(&mut replies).unwrap();
         replies
     });
     assert_eq!(node.wait().unwrap().code(), Some(0));
-    assert!(replies.ends_with(b"}}\n"), "no reply is cut off");
+    assert!(replies.ends_with(b"\"]]}}}\n"), "no reply is cut off");
+    assert!(replies.len() < 64 * 1024 * 1024, "the node stops at the batch at hand");
 }
 
-/// A node whose replies nobody reads cannot finish its batch; whoever asks twice means it.
 #[test]
-fn a_second_signal_ends_a_node_that_is_stuck() {
+fn two_signals_at_once_are_one_wish() {
+    let mut node = start(&[]);
+    let mut stdout = node.stdout.take().unwrap();
+    writeln!(node.stdin.as_ref().unwrap(), "{}", init()).unwrap();
+    stdout.read_exact(&mut [0; 10]).unwrap();
+    kill_process(Pid::from_child(&node), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(&node), Signal::INT).unwrap();
+    assert_eq!(node.wait().unwrap().code(), Some(0));
+}
+
+/// A node whose replies nobody reads cannot finish its batch; whoever asks again later means it.
+#[test]
+fn a_later_signal_ends_a_node_that_is_stuck() {
     let mut node = start(&[]);
     let mut stdin = node.stdin.take().unwrap();
     let stdout = node.stdout.take().unwrap();
-    let large =
-        format!(r#"{{"type":"send","key":"k","msg":"{}","msg_id":1}}"#, "x".repeat(1024 * 1024));
-    let poll = request(r#"{"type":"poll","offsets":{"k":0},"msg_id":2}"#);
-    writeln!(stdin, "{}\n{}", init(), request(&large)).unwrap();
+    writeln!(stdin, "{}\n{}", init(), send_large(1024 * 1024)).unwrap();
     let mut replies = BufReader::new(stdout);
     let mut reply = String::new();
     replies.read_line(&mut reply).unwrap();
     replies.read_line(&mut reply).unwrap();
-    writeln!(stdin, "{poll}").unwrap();
+    writeln!(stdin, "{}", poll()).unwrap();
     // More than a pipe holds: once it begins to come, the node waits for us to read the rest.
     while ioctl_fionread(replies.get_ref()).unwrap() == 0 {
         std::thread::yield_now();
@@ -138,14 +168,10 @@ fn neither_large_replies_nor_an_endless_line_fill_the_memory() {
     let mut node = start(&[]);
     let mut stdin = node.stdin.take().unwrap();
     let stdout = node.stdout.take().unwrap();
-    let large = request(&format!(
-        r#"{{"type":"send","key":"k","msg":"{}","msg_id":1}}"#,
-        "x".repeat(1024 * 1024)
-    ));
-    let poll = request(r#"{"type":"poll","offsets":{"k":0},"msg_id":2}"#) + "\n";
     let peak_kib = std::thread::scope(|scope| {
         let replies = scope.spawn(|| BufReader::new(stdout).lines().map(Result::unwrap).count());
-        writeln!(stdin, "{}\n{large}", init()).unwrap();
+        writeln!(stdin, "{}\n{}", init(), send_large(1024 * 1024)).unwrap();
+        let poll = poll() + "\n";
         stdin.write_all(poll.repeat(600).as_bytes()).unwrap();
         let piece = vec![b'x'; 1024 * 1024];
         for _ in 0..200 {

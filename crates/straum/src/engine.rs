@@ -54,6 +54,11 @@ impl Engine {
         self.journal.sync();
     }
 
+    /// The journal: how many commands wait for the next [`sync`](Self::sync).
+    pub fn journal(&self) -> &MemoryJournal {
+        &self.journal
+    }
+
     /// The committed offset of `key`, if it has one.
     pub fn committed(&self, key: &str) -> Option<Offset> {
         self.logs.get(key)?.committed()
@@ -98,3 +103,29 @@ impl fmt::Display for MessageTooLarge {
 }
 
 impl std::error::Error for MessageTooLarge {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_change_is_a_command_in_the_journal_and_a_sync_makes_an_entry_of_them() {
+        let mut engine = Engine::default();
+        engine.send("k", b"m").unwrap();
+        engine.commit("k", 0);
+        assert_eq!(engine.journal().open_commands(), 2);
+        engine.sync();
+        assert_eq!((engine.journal().next_position(), engine.journal().open_commands()), (1, 0));
+    }
+
+    #[test]
+    fn what_changes_nothing_is_not_in_the_journal() {
+        let mut engine = Engine::default();
+        let too_large = vec![0; MAX_MESSAGE_BYTES + 1];
+        let size_bytes = too_large.len();
+        assert_eq!(engine.send("k", &too_large), Err(MessageTooLarge { size_bytes }));
+        engine.commit("k", 0);
+        assert_eq!(engine.journal().open_commands(), 0);
+        assert_eq!(engine.committed("k"), None);
+    }
+}

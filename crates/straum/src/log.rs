@@ -55,6 +55,9 @@ impl Log {
                     ends: Vec::new(),
                 };
                 chunk.push(message);
+                if self.chunks.is_empty() {
+                    self.chunks.reserve_exact(1); // Most logs of very many never have a second.
+                }
                 self.chunks.push(chunk);
             }
         }

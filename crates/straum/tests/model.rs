@@ -70,6 +70,8 @@ fn operation() -> impl Strategy<Value = Operation> {
 fn check_poll(engine: &Engine, model: &Model, wanted: &[(String, Offset)], max_bytes: u64) {
     let mut polled = engine.poll(wanted, max_bytes);
     let mut bounded_bytes = 0;
+    let mut wished_bytes = wanted.len() as u64;
+    let mut held_back = false;
     for (key, offset) in wanted {
         let expected = model.from(key, *offset);
         if expected.is_empty() {
@@ -80,15 +82,18 @@ fn check_poll(engine: &Engine, model: &Model, wanted: &[(String, Offset)], max_b
         let got: Vec<_> = log.messages.map(|(at, message)| (at, message.to_vec())).collect();
         assert!(!got.is_empty(), "at least one, however large");
         assert_eq!(got, expected[..got.len()], "contiguous, in order, from the wanted offset on");
-        assert!(max_bytes < u64::MAX || got.len() == expected.len(), "nothing is held back");
+        let cost = |messages: &[(Offset, Vec<u8>)]| -> u64 {
+            messages.iter().map(|(_, message)| message.len() as u64 + MESSAGE_OVERHEAD_BYTES).sum()
+        };
         if got.len() > 1 {
-            let costs =
-                got.iter().map(|(_, message)| message.len() as u64 + MESSAGE_OVERHEAD_BYTES);
-            bounded_bytes += costs.sum::<u64>();
+            bounded_bytes += cost(&got);
         }
+        wished_bytes += cost(&expected[..expected.len().min(got.len() + 1)]);
+        held_back |= got.len() < expected.len();
     }
     assert!(polled.next().is_none(), "a log without messages is left out");
     assert!(bounded_bytes <= max_bytes, "only a log's first message may exceed the bound");
+    assert!(!held_back || wished_bytes > max_bytes, "one more of each would have been too much");
 }
 
 proptest! {
