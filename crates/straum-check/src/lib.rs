@@ -13,6 +13,7 @@
 
 pub mod cluster;
 pub mod history;
+pub mod judge;
 pub mod network;
 pub mod service;
 pub mod time;

@@ -1,0 +1,210 @@
+//! Judges committed offsets: `commit-missing`, `commit-went-back`, `commit-never-asked`. Never looks
+//! at messages.
+
+use std::collections::HashMap;
+
+use super::findings::Findings;
+use super::kind::Kind;
+use super::words::{Words, committed};
+use crate::history::{Action, History, KeyId, Offset, Operation, Outcome};
+use crate::time::Nanos;
+
+pub(super) fn judge<'h>(history: &'h History, findings: &mut Findings<'h>) {
+    never_asked(history, findings);
+    went_back(history, findings);
+    missing(history, findings);
+}
+
+/// An operation that said that an offset is committed.
+#[derive(Clone, Copy)]
+struct Said {
+    offset: Offset,
+    operation: usize,
+}
+
+/// A good answer to the question what is committed.
+struct List<'h> {
+    index: usize,
+    operation: &'h Operation,
+    keys: &'h [KeyId],
+    committed: &'h [(KeyId, Offset)],
+}
+
+impl List<'_> {
+    /// Each key that was asked for, with what was answered.
+    fn answers(&self) -> impl Iterator<Item = (KeyId, Option<Offset>)> {
+        let committed: HashMap<_, _> = self.committed.iter().copied().collect();
+        self.keys.iter().map(move |key| (*key, committed.get(key).copied()))
+    }
+}
+
+fn list(index: usize, operation: &Operation) -> Option<List<'_>> {
+    match &operation.action {
+        Action::Assign { keys, from_beginning: false, committed, .. }
+            if operation.outcome == Outcome::Ok =>
+        {
+            Some(List { index, operation, keys, committed })
+        }
+        _ => None,
+    }
+}
+
+fn lists(history: &History) -> impl DoubleEndedIterator<Item = List<'_>> {
+    history.operations.iter().enumerate().filter_map(|(index, operation)| list(index, operation))
+}
+
+fn never_asked<'h>(history: &'h History, findings: &mut Findings<'h>) {
+    let words = Words(history);
+    let asked = first_asked(history);
+    for List { index, operation, committed, .. } in lists(history) {
+        for &(key, offset) in committed {
+            let first = asked[key as usize].get(&offset);
+            if first.is_none_or(|&invoked| invoked > operation.completed) {
+                findings.add(Kind::CommitNeverAsked, Some(key), &[index], || {
+                    let (key, by) = (words.key(key), words.by(index));
+                    format!(
+                        "{key}: offset {offset} was listed as committed ({by}), but no commit had asked \
+                         for it by then"
+                    )
+                });
+            }
+        }
+    }
+}
+
+/// When each offset was first asked to be committed, by key.
+fn first_asked(history: &History) -> Vec<HashMap<Offset, Nanos>> {
+    let mut asked = vec![HashMap::new(); history.keys.len()];
+    for operation in &history.operations {
+        if let Action::Commit { offsets } = &operation.action {
+            for &(key, offset) in offsets {
+                asked[key as usize].entry(offset).or_insert(operation.invoked);
+            }
+        }
+    }
+    asked
+}
+
+fn went_back<'h>(history: &'h History, findings: &mut Findings<'h>) {
+    let mut clients: HashMap<(u32, u32), Told> = HashMap::new();
+    for (index, operation) in history.operations.iter().enumerate() {
+        let client = (operation.process, operation.node);
+        if let Some(list) = list(index, operation) {
+            let told = clients.entry(client).or_default();
+            for (key, answer) in list.answers() {
+                told.listed(history, index, key, answer, findings);
+            }
+        } else if let Some(offsets) = acknowledged(operation) {
+            let told = clients.entry(client).or_default();
+            for &(key, offset) in offsets {
+                told.raise(index, key, offset);
+            }
+        } else if operation.action == Action::Crash {
+            clients.remove(&client);
+        }
+    }
+}
+
+/// What an acknowledged commit asked for.
+fn acknowledged(operation: &Operation) -> Option<&[(KeyId, Offset)]> {
+    match &operation.action {
+        Action::Commit { offsets } if operation.outcome == Outcome::Ok => Some(offsets),
+        _ => None,
+    }
+}
+
+/// The highest committed offset of each key that a client was told of by a node.
+#[derive(Default)]
+struct Told(HashMap<KeyId, Said>);
+
+impl Told {
+    fn raise(&mut self, operation: usize, key: KeyId, offset: Offset) {
+        let said = Said { offset, operation };
+        let highest = self.0.entry(key).or_insert(said);
+        if offset > highest.offset {
+            *highest = said;
+        }
+    }
+
+    fn listed<'h>(
+        &mut self,
+        history: &'h History,
+        list: usize,
+        key: KeyId,
+        answer: Option<Offset>,
+        findings: &mut Findings<'h>,
+    ) {
+        let before = self.0.get(&key).copied();
+        if let Some(Said { offset, operation }) =
+            before.filter(|before| answer < Some(before.offset))
+        {
+            findings.add(Kind::CommitWentBack, Some(key), &[operation, list], || {
+                let how = match history.operations[operation].action {
+                    Action::Commit { .. } => "a commit by the same client was acknowledged",
+                    _ => "the same client was told of it",
+                };
+                let (words, answer) = (Words(history), committed(answer));
+                let (key, by) = (words.key(key), words.by(list));
+                format!(
+                    "{key}: offset {offset} was committed ({how}, op {operation}), but a later list on \
+                     the same node says {answer} ({by})"
+                )
+            });
+        }
+        if let Some(offset) = answer {
+            self.raise(list, key, offset);
+        }
+    }
+}
+
+fn missing<'h>(history: &'h History, findings: &mut Findings<'h>) {
+    let words = Words(history);
+    let finals = final_lists(history);
+    let highest = highest_commits(history, &finals);
+    for ((key, list), highest) in (0..).zip(finals).zip(highest) {
+        let (Some((index, answer)), Some(commit)) = (list, highest) else { continue };
+        if answer < Some(commit.offset) {
+            findings.add(Kind::CommitMissing, Some(key), &[commit.operation, index], || {
+                let (key, by) = (words.key(key), words.by(commit.operation));
+                let (offset, answer) = (commit.offset, committed(answer));
+                format!(
+                    "{key}: the commit of offset {offset} was acknowledged ({by}), but the list at the \
+                     end says {answer} ({})",
+                    words.by(index)
+                )
+            });
+        }
+    }
+}
+
+/// The last good list after everything was healed, by key, with its answer.
+fn final_lists(history: &History) -> Vec<Option<(usize, Option<Offset>)>> {
+    let mut finals = vec![None; history.keys.len()];
+    for list in lists(history).filter(|list| list.operation.last) {
+        for (key, answer) in list.answers() {
+            finals[key as usize] = Some((list.index, answer));
+        }
+    }
+    finals
+}
+
+/// The highest commit, by key, that was acknowledged before the final list was asked for.
+fn highest_commits(
+    history: &History,
+    finals: &[Option<(usize, Option<Offset>)>],
+) -> Vec<Option<Said>> {
+    let mut highest: Vec<Option<Said>> = vec![None; finals.len()];
+    for (index, operation) in history.operations.iter().enumerate() {
+        for &(key, offset) in acknowledged(operation).unwrap_or_default() {
+            let key = key as usize;
+            let asked_later =
+                |(list, _): (usize, _)| history.operations[list].invoked >= operation.completed;
+            if finals[key].is_some_and(asked_later)
+                && highest[key].is_none_or(|highest| highest.offset < offset)
+            {
+                highest[key] = Some(Said { offset, operation: index });
+            }
+        }
+    }
+    highest
+}

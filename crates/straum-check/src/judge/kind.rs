@@ -1,0 +1,97 @@
+//! The names of the anomalies, worst first, as `docs/anomalies.md` defines them. Never decides.
+
+use crate::history::Rule;
+
+/// What can be found. The order is that of the report, worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    LostWrite,
+    Unseen,
+    Vanished,
+    AbortedRead,
+    Invented,
+    InconsistentOffsets,
+    Duplicate,
+    Unprocessed,
+    CommitMissing,
+    CommitWentBack,
+    CommitNeverAsked,
+    IntPollSkip,
+    PollSkip,
+    IntNonmonotonicPoll,
+    NonmonotonicPoll,
+    NonmonotonicSend,
+    NotJson,
+    MalformedEnvelope,
+    UnknownDestination,
+    LateReply,
+    MalformedReply,
+    UnexpectedReply,
+    NeverSucceeds,
+    Availability,
+}
+
+/// Each kind once, in its order, with its name and its meaning.
+pub(super) const KINDS: [(Kind, &str, &str); 24] = [
+    (Kind::LostWrite, "lost-write", "An acknowledged message is gone."),
+    (Kind::Unseen, "unseen", "An acknowledged message was never there to be read."),
+    (Kind::Vanished, "vanished", "A message that was read is not there at the end."),
+    (Kind::AbortedRead, "G1a", "A poll returned what a failed send wrote."),
+    (Kind::Invented, "invented", "A poll returned what nobody had sent."),
+    (Kind::InconsistentOffsets, "inconsistent-offsets", "Two messages stand at one offset."),
+    (Kind::Duplicate, "duplicate", "A message stands at two offsets."),
+    (Kind::Unprocessed, "unprocessed", "A consumer group never got an acknowledged message."),
+    (Kind::CommitMissing, "commit-missing", "An acknowledged commit is gone at the end."),
+    (Kind::CommitWentBack, "commit-went-back", "A client saw a committed offset go back."),
+    (Kind::CommitNeverAsked, "commit-never-asked", "An offset is committed that nobody committed."),
+    (Kind::IntPollSkip, "int-poll-skip", "A poll left out a message in the middle of its answer."),
+    (Kind::PollSkip, "poll-skip", "A poll began beyond a message it should have begun with."),
+    (Kind::IntNonmonotonicPoll, "int-nonmonotonic-poll", "Offsets go back within an answer."),
+    (Kind::NonmonotonicPoll, "nonmonotonic-poll", "A poll began below where it should have."),
+    (Kind::NonmonotonicSend, "nonmonotonic-send", "A client's later send got a lower offset."),
+    (Kind::NotJson, "not-json", "A node wrote a line that is not a JSON object."),
+    (Kind::MalformedEnvelope, "malformed-envelope", "A node wrote an object that is no envelope."),
+    (Kind::UnknownDestination, "unknown-destination", "A node wrote to somebody who never was."),
+    (Kind::LateReply, "late-reply", "A node replied to a client that had given up."),
+    (
+        Kind::MalformedReply,
+        "malformed-reply",
+        "A reply does not have the fields that it must have.",
+    ),
+    (Kind::UnexpectedReply, "unexpected-reply", "A node replied to what was not asked, or twice."),
+    (Kind::NeverSucceeds, "never-succeeds", "A kind of operation was tried and never succeeded."),
+    (Kind::Availability, "availability", "Fewer operations succeeded than were demanded."),
+];
+
+impl From<Rule> for Kind {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::NotJson => Self::NotJson,
+            Rule::MalformedEnvelope => Self::MalformedEnvelope,
+            Rule::UnknownDestination => Self::UnknownDestination,
+            Rule::LateReply => Self::LateReply,
+            Rule::MalformedReply => Self::MalformedReply,
+            Rule::UnexpectedReply => Self::UnexpectedReply,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::KINDS;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_kinds() {
+        for (index, (kind, ..)) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, index);
+        }
+    }
+
+    #[test]
+    fn the_page_defines_each_in_the_same_order() {
+        let page = include_str!("../../../../docs/anomalies.md");
+        let defined: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("## `")).collect();
+        let names: Vec<_> = KINDS.iter().map(|(_, name, _)| format!("{name}`")).collect();
+        assert_eq!(defined, names);
+    }
+}
