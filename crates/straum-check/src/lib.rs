@@ -12,8 +12,11 @@
 //! function of its options and seed. Nothing here shares code with any node.
 
 pub mod cluster;
+pub mod fault;
 pub mod history;
 pub mod judge;
 pub mod network;
+pub mod run;
 pub mod service;
 pub mod time;
+pub mod workload;

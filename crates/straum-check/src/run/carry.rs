@@ -1,0 +1,116 @@
+//! Messages go from one to another: lines of nodes into the network, and out of it to nodes, services
+//! and clients. Never makes up a message.
+
+use crate::cluster::Cluster;
+use crate::history::{Rule, Violation};
+use crate::network::{Address, Envelope, read_line, write_line};
+use crate::run::REQUEST_TIMEOUT;
+use crate::run::bench::Bench;
+use crate::run::seats::Standing;
+use crate::time::Nanos;
+
+/// How much of a line that breaks a rule is kept, in bytes.
+const LINE_BYTES: usize = 300;
+
+/// How many violations are kept: a node that only writes nonsense must not fill the memory.
+const MAX_VIOLATIONS: usize = 10_000;
+
+impl<C: Cluster> Bench<'_, C> {
+    pub(super) fn send(&mut self, now: Nanos, envelope: Envelope) {
+        self.observer.sent(&envelope);
+        self.network.send(now, envelope);
+    }
+
+    /// Delivers all messages that have arrived.
+    pub(super) fn carry(&mut self, now: Nanos) {
+        while let Some(envelope) = self.network.receive(now) {
+            self.observer.received(&envelope);
+            self.deliver(now, &envelope);
+        }
+    }
+
+    fn deliver(&mut self, now: Nanos, envelope: &Envelope) {
+        match envelope.dest {
+            Address::Node(node) => {
+                self.scratch.clear();
+                write_line(self.next_line_id, envelope, &mut self.scratch);
+                self.next_line_id += 1;
+                self.cluster.deliver(node as usize, &self.scratch);
+            }
+            Address::Client(0) => self.take_init_reply(envelope.src, &envelope.body),
+            Address::Client(client) => self.take_reply(now, client, envelope),
+            Address::Service(service) => {
+                if let Some(body) = self.services.handle(service, envelope.src, &envelope.body) {
+                    let reply =
+                        Envelope { src: envelope.dest, dest: envelope.src, body: body.into() };
+                    self.send(now, reply);
+                }
+            }
+        }
+    }
+
+    /// A line that a node wrote.
+    pub(super) fn take_line(&mut self, now: Nanos, node: usize, line: &[u8]) {
+        self.nodes[node].lines += 1;
+        let number = u32::try_from(node).unwrap_or(u32::MAX);
+        let read = read_line(number, line);
+        match read.and_then(|envelope| self.known_destination(now, node, envelope)) {
+            Ok(Some(envelope)) => self.send(now, envelope),
+            Ok(None) => {}
+            Err((rule, text)) => self.violation(now, node, rule, text, line),
+        }
+    }
+
+    /// Lets a message through whose addressee there is. One to a client that was thrown away is
+    /// dropped: the node cannot know, unless the client would have given up by now; nor can it know how
+    /// long it was halted.
+    fn known_destination(
+        &self,
+        now: Nanos,
+        node: usize,
+        envelope: Envelope,
+    ) -> Result<Option<Envelope>, (Rule, String)> {
+        let unknown = || Err((Rule::UnknownDestination, format!("there is no {}", envelope.dest)));
+        match envelope.dest {
+            Address::Node(node) if node as usize >= self.nodes.len() => unknown(),
+            Address::Client(client) => match self.clients.get(client as usize) {
+                None => unknown(),
+                Some(Standing::Gone { asked_at })
+                    if now > asked_at.max(&self.nodes[node].resumed_at) + REQUEST_TIMEOUT =>
+                {
+                    let waited_s = (now - asked_at) / crate::time::SECOND;
+                    let text = format!(
+                        "{} asked {waited_s} s ago, gave up after 5 s and is gone",
+                        envelope.dest
+                    );
+                    Err((Rule::LateReply, text))
+                }
+                Some(Standing::Gone { .. }) => Ok(None),
+                Some(Standing::Bench | Standing::Seated(_)) => Ok(Some(envelope)),
+            },
+            Address::Node(_) | Address::Service(_) => Ok(Some(envelope)),
+        }
+    }
+
+    pub(super) fn violation(
+        &mut self,
+        now: Nanos,
+        node: usize,
+        rule: Rule,
+        text: String,
+        line: &[u8],
+    ) {
+        if self.history.violations.len() >= MAX_VIOLATIONS {
+            return;
+        }
+        let shown = String::from_utf8_lossy(&line[..line.len().min(LINE_BYTES)]).into_owned();
+        self.history.violations.push(Violation {
+            at_ns: now,
+            node: u32::try_from(node).unwrap_or(u32::MAX),
+            line_number: self.nodes[node].lines,
+            rule,
+            text,
+            line: shown,
+        });
+    }
+}

@@ -1,0 +1,377 @@
+//! What is to be done when: the workload, the recovery, the last polls. Never reads a reply.
+
+use crate::cluster::Cluster;
+use crate::history::{KeyId, Outcome};
+use crate::run::FINAL_POLLS;
+use crate::run::bench::Bench;
+use crate::run::seats::{Role, Wakeup};
+use crate::time::{MILLISECOND, Nanos, SECOND, from_seconds};
+use crate::workload::client::Read;
+use crate::workload::generator::Plan;
+use crate::workload::reply::Kind;
+
+/// How long a consumer waits between two polls, and a client between two last polls that bring
+/// nothing new. Source of the latter: Jepsen's `tests/kafka.clj`.
+const POLL_INTERVAL: Nanos = 200 * MILLISECOND;
+
+/// One poll in so many is a consumer's last: it crashes before it commits what it has processed.
+const POLLS_PER_CONSUMER_CRASH: u32 = 10;
+
+/// How long nodes may recover before the last polls, if there were faults.
+const RECOVERY: Nanos = SECOND;
+
+/// How far operations may lag behind their schedule before it is moved.
+const MAX_BACKLOG: Nanos = SECOND;
+
+/// How many keys with unpolled messages an assign takes in at most.
+const MAX_CATCH_UP_KEYS: usize = 100;
+
+/// How many messages all last polls together may return; it bounds how many clients poll.
+const MAX_LAST_MESSAGES: u64 = 5_000_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nodes have not all answered their `init`.
+    Starting,
+    /// Operations and faults.
+    Workload,
+    /// Faults are healed; operations end, nodes recover.
+    Recovery {
+        not_before: Nanos,
+    },
+    /// Every message is polled once more, from the beginning.
+    LastPolls {
+        until: Nanos,
+    },
+    /// The committed offsets are listed once more.
+    LastList,
+    Done,
+}
+
+impl Phase {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Workload => "workload",
+            Self::Recovery { .. } => "recovery",
+            Self::LastPolls { .. } | Self::LastList => "last polls",
+            Self::Done => "done",
+        }
+    }
+
+    pub(super) fn has_faults(self) -> bool {
+        self == Self::Workload
+    }
+
+    pub(super) fn is_last(self) -> bool {
+        matches!(self, Self::LastPolls { .. } | Self::LastList)
+    }
+}
+
+impl<C: Cluster> Bench<'_, C> {
+    /// Goes on to the next phase when this one is over.
+    pub(super) fn advance(&mut self, now: Nanos) {
+        self.give_up_silent_nodes(now);
+        match self.phase {
+            Phase::Starting if self.all_up() => self.begin_workload(now),
+            Phase::Workload if now >= self.began + self.settings.time_limit => {
+                self.ended = now;
+                self.heal_all(now);
+                let faults = !self.settings.faults.is_empty();
+                let recovery = if faults { RECOVERY } else { 0 };
+                self.phase = Phase::Recovery { not_before: now + recovery };
+                self.advance(now);
+            }
+            Phase::Recovery { not_before }
+                if now >= not_before && self.all_up() && self.no_worker_waits() =>
+            {
+                self.begin_last_polls(now);
+            }
+            Phase::LastPolls { until }
+                if self.no_worker_waits() && self.polls_are_over(now, until) =>
+            {
+                self.begin_last_list(now);
+            }
+            Phase::LastList if self.no_worker_waits() => {
+                self.history.finished = true;
+                self.phase = Phase::Done;
+            }
+            _ => {}
+        }
+    }
+
+    /// When the phase may change by itself, faults and silent nodes included. What is overdue waits for
+    /// an answer.
+    pub(super) fn phase_deadline(&self, now: Nanos) -> Option<Nanos> {
+        let own = match self.phase {
+            Phase::Workload => {
+                let fault = self.schedule.next_due().map_or(Nanos::MAX, |due| self.began + due);
+                Some(fault.min(self.began + self.settings.time_limit))
+            }
+            Phase::Recovery { not_before } => Some(not_before),
+            Phase::LastPolls { until } => Some(until),
+            Phase::Starting | Phase::LastList | Phase::Done => None,
+        };
+        [own, self.init_deadline()].into_iter().flatten().filter(|&at| at > now).min()
+    }
+
+    fn begin_workload(&mut self, now: Nanos) {
+        self.phase = Phase::Workload;
+        self.began = now;
+        self.next_operation_at = now;
+        for seat in 0..self.seats.len() {
+            match self.seats[seat].role {
+                Role::Worker => self.idle.push(seat),
+                Role::Consumer(_) => self.wake_at(now, seat),
+            }
+        }
+    }
+
+    fn no_worker_waits(&self) -> bool {
+        let workers = self.seats.iter().filter(|seat| seat.role == Role::Worker);
+        workers.into_iter().all(|seat| seat.waiting.is_none())
+    }
+
+    pub(super) fn wake_at(&mut self, at: Nanos, seat: usize) {
+        self.seats[seat].wakes_at = Some(at);
+        self.wakeups.push(Wakeup { at, seat });
+    }
+
+    /// Lets every seat go on whose time has come.
+    pub(super) fn wake_all(&mut self, now: Nanos) {
+        while let Some(&Wakeup { at, seat }) = self.wakeups.peek().filter(|next| next.at <= now) {
+            self.wakeups.pop();
+            if self.seats[seat].wakes_at == Some(at) {
+                self.seats[seat].wakes_at = None;
+                self.wake(now, seat);
+            }
+        }
+    }
+
+    /// When the next operation of the workload is due, if a worker is free for it.
+    pub(super) fn dispatch_due(&self) -> Option<Nanos> {
+        let free = self.phase == Phase::Workload
+            && self.idle.iter().any(|&seat| self.is_up(self.seats[seat].client.node));
+        free.then_some(self.next_operation_at)
+    }
+
+    /// Gives the operations that are due to workers that are free.
+    pub(super) fn dispatch(&mut self, now: Nanos) {
+        if self.phase != Phase::Workload {
+            return;
+        }
+        self.next_operation_at = self.next_operation_at.max(now.saturating_sub(MAX_BACKLOG));
+        while self.next_operation_at <= now {
+            let Some(seat) = self.free_worker() else { return };
+            let plan = self.generator.next_plan();
+            self.carry_out(now, seat, plan);
+            let gap = 2.0 * self.pacing.f64() / self.settings.rate.max(1e-9);
+            self.next_operation_at = self.next_operation_at.saturating_add(from_seconds(gap));
+        }
+    }
+
+    /// A free worker whose node is up, at random.
+    fn free_worker(&mut self) -> Option<usize> {
+        if self.idle.is_empty() {
+            return None;
+        }
+        let from = self.rng.usize(..self.idle.len());
+        let up = |index: &usize| self.is_up(self.seats[self.idle[*index]].client.node);
+        let index = (from..self.idle.len()).chain(0..from).find(up)?;
+        Some(self.idle.swap_remove(index))
+    }
+
+    fn carry_out(&mut self, now: Nanos, seat: usize, plan: Plan) {
+        let assigned = self.seats[seat].assigned;
+        let client = &mut self.seats[seat].client;
+        let request = match plan {
+            Plan::Send { key, value } => client.send(key, value),
+            Plan::Poll if assigned => client.poll(),
+            Plan::Poll => {
+                let keys = self.generator.some_keys(&mut self.rng);
+                client.assign(keys)
+            }
+            Plan::Assign { mut keys, catch_up } => {
+                if catch_up {
+                    keys.extend(self.unpolled());
+                    keys.sort_unstable();
+                    keys.dedup();
+                }
+                self.seats[seat].client.assign(keys)
+            }
+            Plan::Crash(begun) => {
+                self.carry_out(now, seat, *begun);
+                self.crash_client(now, seat);
+                self.idle.push(seat);
+                return;
+            }
+        };
+        self.ask(now, seat, request);
+    }
+
+    /// Keys that have messages nobody has polled, without those of groups.
+    fn unpolled(&self) -> impl Iterator<Item = KeyId> {
+        let behind =
+            (0..).zip(&self.frontier).filter(|(_, frontier)| frontier.known > frontier.polled);
+        behind
+            .map(|(key, _)| key)
+            .filter(|&key| self.generator.group_of(key).is_none())
+            .take(MAX_CATCH_UP_KEYS)
+    }
+
+    fn crash_client(&mut self, now: Nanos, seat: usize) {
+        self.abandon(now, seat, "the client crashed");
+        let crash = self.write_down(now, seat, crate::history::Action::Crash);
+        self.end(now, crash, Outcome::Ok);
+        self.replace_client(now, seat);
+    }
+
+    /// An answer has come: what the seat does now.
+    pub(super) fn after(&mut self, now: Nanos, seat: usize, kind: Kind, read: Read) {
+        if kind == Kind::List {
+            self.seats[seat].assigned = true;
+        }
+        match (self.seats[seat].role, self.phase) {
+            (Role::Consumer(_), _) => self.consume(now, seat, kind, read),
+            (Role::Worker, Phase::LastPolls { .. }) => self.poll_on(now, seat, kind, read),
+            (Role::Worker, _) if !read.is_empty() => self.commit(now, seat, read),
+            (Role::Worker, _) => self.idle.push(seat),
+        }
+    }
+
+    /// A new client sits there.
+    pub(super) fn after_replacement(&mut self, now: Nanos, seat: usize) {
+        match (self.seats[seat].role, self.phase) {
+            (Role::Worker, Phase::LastPolls { .. }) => self.wake_at(now, seat),
+            (Role::Worker, _) => self.idle.push(seat),
+            (Role::Consumer(_), _) => self.wake_at(now + POLL_INTERVAL, seat),
+        }
+    }
+
+    fn commit(&mut self, now: Nanos, seat: usize, read: Read) {
+        let commit = self.seats[seat].client.commit(read);
+        self.ask(now, seat, commit);
+    }
+
+    /// What a consumer does when something it asked for has come: it commits what it has processed, or
+    /// crashes before that, and goes on a while later.
+    fn consume(&mut self, now: Nanos, seat: usize, kind: Kind, read: Read) {
+        if kind == Kind::Poll && !read.is_empty() {
+            let crashes =
+                self.phase == Phase::Workload && self.rng.u32(..POLLS_PER_CONSUMER_CRASH) == 0;
+            if !crashes {
+                self.commit(now, seat, read);
+                return;
+            }
+            self.crash_client(now, seat);
+        }
+        let pause = match (kind, self.phase.is_last()) {
+            (Kind::List, _) => 0,
+            (_, true) => POLL_INTERVAL / 10,
+            (_, false) => POLL_INTERVAL,
+        };
+        self.wake_at(now + pause, seat);
+    }
+
+    /// A seat that follows a script goes on.
+    fn wake(&mut self, now: Nanos, seat: usize) {
+        if self.seats[seat].waiting.is_some() {
+            return;
+        }
+        if !self.is_up(self.seats[seat].client.node) {
+            self.wake_at(now + POLL_INTERVAL, seat);
+            return;
+        }
+        match (self.seats[seat].role, self.phase) {
+            (_, Phase::LastList | Phase::Done) => {}
+            (Role::Consumer(group), _) => self.assign_or_poll(now, seat, group),
+            (Role::Worker, Phase::LastPolls { until }) if now < until => {
+                if !self.seats[seat].assigned {
+                    self.assign_all(now, seat);
+                }
+                let poll = self.seats[seat].client.poll();
+                self.ask(now, seat, poll);
+            }
+            (Role::Worker, _) => {}
+        }
+    }
+
+    /// A consumer reads all keys of its group; when there is a new one, it asks where to start.
+    fn assign_or_poll(&mut self, now: Nanos, seat: usize, group: u32) {
+        let keys: Vec<KeyId> = self.generator.group_keys(group).collect();
+        let place = &mut self.seats[seat];
+        let knows_all = keys.last().is_none_or(|&key| place.client.position(key).is_some());
+        let request = if place.assigned && knows_all {
+            place.client.poll()
+        } else {
+            place.client.assign(keys)
+        };
+        self.ask(now, seat, request);
+    }
+
+    fn begin_last_polls(&mut self, now: Nanos) {
+        self.phase = Phase::LastPolls { until: now + FINAL_POLLS };
+        self.idle.clear();
+        for seat in 0..self.pollers() {
+            self.replace_client(now, seat);
+            self.wake_at(now, seat);
+        }
+    }
+
+    /// How many workers take part in the last polls: all, unless there is very much to read, but one
+    /// for each node.
+    fn pollers(&self) -> usize {
+        let known = self.frontier.iter().map(|frontier| u64::try_from(frontier.known + 1));
+        let messages = known.map(Result::unwrap_or_default).sum::<u64>().max(1);
+        let affordable = usize::try_from(MAX_LAST_MESSAGES / messages).unwrap_or(usize::MAX);
+        affordable.max(self.settings.node_count).min(self.settings.concurrency)
+    }
+
+    fn assign_all(&mut self, now: Nanos, seat: usize) {
+        let keys: Vec<KeyId> = (0..self.generator.key_count()).collect();
+        let action = self.seats[seat].client.assign_from_beginning(keys);
+        let assign = self.write_down(now, seat, action);
+        self.end(now, assign, Outcome::Ok);
+        self.seats[seat].assigned = true;
+    }
+
+    /// After one of the last polls: commit, and poll again, at once if there was something new. Keys
+    /// of groups are left to the groups.
+    fn poll_on(&mut self, now: Nanos, seat: usize, kind: Kind, mut read: Read) {
+        let nothing_new = kind == Kind::Poll && read.is_empty();
+        read.retain(|(key, _)| self.generator.group_of(*key).is_none());
+        if !read.is_empty() {
+            self.commit(now, seat, read);
+        } else if !self.caught_up(seat) {
+            self.wake_at(if nothing_new { now + POLL_INTERVAL } else { now }, seat);
+        }
+    }
+
+    /// Whether a client has read everything that is known to exist among what it reads.
+    fn caught_up(&self, seat: usize) -> bool {
+        let place = &self.seats[seat];
+        let keys = (0..).zip(&self.frontier).filter(|(key, _)| match place.role {
+            Role::Worker => true,
+            Role::Consumer(group) => self.generator.group_of(*key) == Some(group),
+        });
+        place.assigned
+            && keys
+                .into_iter()
+                .all(|(key, frontier)| place.client.position(key).unwrap_or(0) > frontier.known)
+    }
+
+    fn polls_are_over(&self, now: Nanos, until: Nanos) -> bool {
+        let is_polling = |seat: &usize| {
+            *seat < self.pollers() || matches!(self.seats[*seat].role, Role::Consumer(_))
+        };
+        now >= until || (0..self.seats.len()).filter(is_polling).all(|seat| self.caught_up(seat))
+    }
+
+    fn begin_last_list(&mut self, now: Nanos) {
+        self.phase = Phase::LastList;
+        self.replace_client(now, 0);
+        let keys: Vec<KeyId> = (0..self.generator.key_count()).collect();
+        let list = self.seats[0].client.assign(keys);
+        self.ask(now, 0, list);
+    }
+}
