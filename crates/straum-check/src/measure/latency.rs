@@ -1,0 +1,60 @@
+//! How long answers took. Never estimates: every percentile is a value that was measured.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Kind, asks_a_node, milliseconds};
+use crate::history::{History, Operation, Outcome};
+use crate::time::Nanos;
+
+/// How long good answers took.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// How many there were.
+    pub count: u64,
+    /// Half of them took no longer.
+    pub p50_ms: f64,
+    /// 95 of 100 took no longer.
+    pub p95_ms: f64,
+    /// 99 of 100 took no longer.
+    pub p99_ms: f64,
+    /// None took longer.
+    pub max_ms: f64,
+}
+
+impl Latency {
+    fn of(mut spans: Vec<Nanos>) -> Option<Self> {
+        spans.sort_unstable();
+        Some(Self {
+            count: spans.len() as u64,
+            p50_ms: percentile_ms(&spans, 50)?,
+            p95_ms: percentile_ms(&spans, 95)?,
+            p99_ms: percentile_ms(&spans, 99)?,
+            max_ms: percentile_ms(&spans, 100)?,
+        })
+    }
+}
+
+/// The latencies of each kind that has any.
+pub(super) fn by_kind(history: &History) -> BTreeMap<Kind, Latency> {
+    let mut spans: BTreeMap<Kind, Vec<Nanos>> = BTreeMap::new();
+    for operation in &history.operations {
+        if let Some(span) = of(operation) {
+            spans.entry(Kind::of(operation)).or_default().push(span);
+        }
+    }
+    spans.into_iter().filter_map(|(kind, spans)| Some((kind, Latency::of(spans)?))).collect()
+}
+
+/// How long the operation took, if it asked a node and got a good answer.
+pub(super) fn of(operation: &Operation) -> Option<Nanos> {
+    (operation.outcome == Outcome::Ok && asks_a_node(operation))
+        .then(|| operation.completed.saturating_sub(operation.invoked))
+}
+
+/// The smallest span that `percent` of all do not exceed; none of nothing.
+pub(super) fn percentile_ms(sorted: &[Nanos], percent: usize) -> Option<f64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).map(|&span| milliseconds(span))
+}

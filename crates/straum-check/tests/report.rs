@@ -1,0 +1,237 @@
+//! What a run hands to a person, read as text. Never opens a browser.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use straum_check::history::{Action, Error, Fault, History, Message, Operation, Outcome};
+use straum_check::judge::{Anomaly, Finding, Validity, Verdict};
+use straum_check::measure::measure;
+use straum_check::network::{Address, Counts, Envelope, Journaled};
+use straum_check::report::{Run, summary, write_all};
+use straum_check::time::{MILLISECOND, SECOND};
+
+/// A client sends, the node loses it to a kill, and a poll sees nothing.
+fn history() -> History {
+    let operation = |invoked, action| Operation {
+        process: 5,
+        node: 0,
+        group: None,
+        last: false,
+        invoked,
+        completed: invoked + 2 * MILLISECOND,
+        outcome: Outcome::Ok,
+        action,
+    };
+    let mut refused =
+        operation(3 * SECOND, Action::Poll { from: vec![(0, 0)], messages: vec![(0, vec![])] });
+    refused.outcome =
+        Outcome::Fail(Error { code: 11, text: "<script>alert(1)</script>".to_owned() });
+    History {
+        keys: vec!["<b>".to_owned()],
+        operations: vec![
+            operation(SECOND, Action::Send { key: 0, value: 41, offset: Some(0) }),
+            operation(
+                2 * SECOND,
+                Action::Poll {
+                    from: vec![(0, 0)],
+                    messages: vec![(0, vec![(1, Message::Foreign("\"</svg>\"".into()))])],
+                },
+            ),
+            refused,
+        ],
+        faults: vec![Fault {
+            kind: "kill".to_owned(),
+            detail: "n0".to_owned(),
+            from_ns: SECOND + 500 * MILLISECOND,
+            until_ns: None,
+        }],
+        violations: vec![],
+        finished: true,
+    }
+}
+
+fn lost(anomalies: u64, names: usize) -> Verdict {
+    let anomaly = Anomaly {
+        text: "message 41 of key <b> was acknowledged\nand never seen".to_owned(),
+        key: Some(0),
+        at_ns: 2 * SECOND,
+        evidence: vec![0, 1, 2, 999],
+    };
+    let finding = Finding {
+        name: "lost-write",
+        meaning: "An acknowledged message is gone.",
+        count: anomalies,
+        examples: vec![anomaly; 8],
+    };
+    Verdict { validity: Validity::Invalid, findings: vec![finding; names] }
+}
+
+fn journal() -> Vec<Journaled> {
+    let message = |sent, received, src, dest, body: &str| Journaled {
+        sent,
+        received,
+        envelope: Envelope { src, dest, body: body.into() },
+    };
+    let (client, node, peer) = (Address::Client(5), Address::Node(0), Address::Node(1));
+    let send = r#"{"type":"send","key":"<b>","msg":41,"msg_id":1}"#;
+    vec![
+        message(SECOND - 1, Some(SECOND), Address::Client(77), node, r#"{"type":"earlier"}"#),
+        message(SECOND, Some(SECOND), client, node, send),
+        message(SECOND + 1, None, node, peer, r#"{"type":"tell"}"#),
+        message(SECOND + 2, Some(SECOND + 2), node, client, r#"{"type":"send_ok","offset":0}"#),
+        message(2 * SECOND, Some(2 * SECOND), client, node, r#"{"type":"poll"}"#),
+    ]
+}
+
+/// A run, told in a folder of its own.
+struct Told {
+    history: History,
+    verdict: Verdict,
+    counts: Counts,
+    journal: Vec<Journaled>,
+    folder: PathBuf,
+}
+
+impl Told {
+    fn new(name: &str, verdict: Verdict) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let by_kind = [("send".to_owned(), 4), ("<tell>".to_owned(), 2)].into();
+        let counts = Counts { all: 6, clients: 4, servers: 2, by_kind };
+        Self { history: history(), verdict, counts, journal: journal(), folder }
+    }
+
+    fn with<T>(&self, command: &str, tell: impl FnOnce(&Run<'_>) -> T) -> T {
+        let measures = measure(&self.history);
+        tell(&Run {
+            options: &[("rate".to_owned(), "1000".to_owned())],
+            command,
+            seed: Some(42),
+            started: "2024-01-31 12:00:00 UTC",
+            elapsed: 4 * SECOND,
+            node_count: 2,
+            history: &self.history,
+            verdict: &self.verdict,
+            measures: &measures,
+            counts: &self.counts,
+            journal: &self.journal,
+            stderr_tails: &["thread 'main' panicked <here>".to_owned()],
+            out: &self.folder,
+        })
+    }
+
+    fn page(&self) -> String {
+        let path = self.with("straum-check test", |run| write_all(run).unwrap());
+        std::fs::read_to_string(path).unwrap()
+    }
+}
+
+fn valid() -> Verdict {
+    Verdict { validity: Validity::Valid, findings: vec![] }
+}
+
+#[test]
+fn the_summary_says_the_verdict_first_and_how_to_run_again() {
+    let told = Told::new("summary", valid());
+    let text =
+        told.with("straum-check test -w kafka --bin ./n -- --fast", |run| summary(run, false));
+    let verdict = text.lines().find(|line| !line.is_empty()).unwrap();
+    assert_eq!(verdict, "[ VALID ]  no anomaly in 3 operations on 2 nodes in 4.00 s");
+    assert!(text.contains("--bin ./n --seed 42 -- --fast\n"), "{text}");
+    assert!(text.contains("per operation 2.00: 1.33 with clients, 0.667 among servers"), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn a_seed_that_was_given_is_not_given_twice() {
+    let told = Told::new("seed", valid());
+    let text = told.with("straum-check test --seed 42", |run| summary(run, false));
+    assert!(text.ends_with(" straum-check test --seed 42\n"), "{text}");
+}
+
+#[test]
+fn only_the_verdict_is_coloured() {
+    let told = Told::new("colour", lost(1, 1));
+    let text = told.with("straum-check test", |run| summary(run, true));
+    assert_eq!(text.lines().filter(|line| line.contains('\x1b')).count(), 1, "{text}");
+    assert!(text.contains(" INVALID "), "{text}");
+}
+
+#[test]
+fn however_much_was_found_the_terminal_is_not_flooded() {
+    let told = Told::new("flood", lost(1_000_000, 20));
+    let text = told.with("straum-check test", |run| summary(run, false));
+    assert!(text.lines().count() <= 42, "{text}");
+    assert!(text.contains("lost-write (1,000,000): An acknowledged message is gone."), "{text}");
+    assert!(text.contains("also: lost-write (1,000,000), "), "{text}");
+}
+
+#[test]
+fn results_have_the_documented_names() {
+    let told = Told::new("results", lost(17, 1));
+    told.page();
+    let text = std::fs::read_to_string(told.folder.join("results.json")).unwrap();
+    let results: Value = serde_json::from_str(&text).unwrap();
+    let documented = include_str!("../../../docs/results.md");
+    for (name, value) in results.as_object().unwrap() {
+        assert!(documented.contains(&format!("| `{name}`")), "{name} is not documented");
+        let Some(fields) = value.as_object().filter(|_| name != "options") else { continue };
+        for field in fields.keys() {
+            assert!(documented.contains(field.as_str()), "{name}.{field} is not documented");
+        }
+    }
+    assert_eq!(results["verdict"], "invalid");
+    assert_eq!(results["findings"][0]["examples"][0]["key"], "<b>");
+    assert_eq!(results["all_operations"]["fail"], 1);
+    assert_eq!(results["messages"]["all_per_operation"], 2.0);
+    assert_eq!(results["latencies"]["send"]["p99_ms"], 2.0);
+}
+
+#[test]
+fn the_page_needs_nothing_else_and_escapes_what_it_shows() {
+    let page = Told::new("escape", lost(17, 2)).page();
+    let others = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!others.contains("http"), "a reference to the outside");
+    assert!(!page.contains("<script>alert") && !page.contains("<b>\""), "a text became markup");
+    assert!(page.contains("&lt;script&gt;alert(1)"));
+    assert!(page.contains("&lt;here&gt;") && page.contains("&lt;tell&gt;"));
+    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+}
+
+#[test]
+fn the_worst_anomaly_comes_with_its_operations_and_messages() {
+    let page = Told::new("worst", lost(17, 2)).page();
+    assert!(page.contains("send 41 to key &lt;b&gt;") && page.contains("at offset 0"));
+    assert_eq!(page.matches("class=\"diagram\"").count(), 1);
+    assert_eq!(page.matches("class=\"arrow proof\"").count(), 3);
+    assert_eq!(page.matches("class=\"arrow lost\"").count(), 1);
+    assert!(page.contains("kill n0 begins"));
+    assert!(!page.contains("earlier"), "a message of another client");
+}
+
+#[test]
+fn without_an_anomaly_the_first_messages_are_shown() {
+    let page = Told::new("first", valid()).page();
+    assert!(page.contains("The first messages") && page.contains("earlier"));
+    assert!(!page.contains("What was found"));
+}
+
+#[test]
+fn a_history_without_messages_has_a_report_without_them() {
+    let mut told = Told::new("analyzed", lost(1, 1));
+    told.journal.clear();
+    told.counts = Counts::default();
+    let page = told.page();
+    assert!(!page.contains("class=\"diagram\"") && !page.contains("Messages by kind"));
+    assert!(!page.contains("messages per op") && page.contains("lost-write"));
+}
+
+#[test]
+fn an_empty_history_has_a_report_too() {
+    let mut told = Told::new("empty", Verdict { validity: Validity::Unknown, findings: vec![] });
+    told.history = History::default();
+    let page = told.page();
+    assert!(page.contains("Unknown") && !page.contains("NaN") && !page.contains("inf "));
+}
