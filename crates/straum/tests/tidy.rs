@@ -46,8 +46,10 @@ fn the_engine_depends_on_nothing() {
 
 #[test]
 fn who_measures_or_judges_shares_no_code_with_the_node() {
-    for name in dependencies("straum-load") {
-        assert!(!["straum", "maelstrom-kafka"].contains(&name.as_str()), "{name}");
+    for judge in ["straum-load", "straum-check", "faulty-node"] {
+        for name in dependencies(judge) {
+            assert!(!["straum", "maelstrom-kafka"].contains(&name.as_str()), "{judge}: {name}");
+        }
     }
 }
 

@@ -1,0 +1,44 @@
+//! `straum-check analyze`: judges a stored history again. Never runs a node.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use straum_check::history;
+use straum_check::judge::{self, Demands};
+use straum_check::measure::measure;
+use straum_check::network::Counts;
+use straum_check::report;
+
+use crate::args::Analyze;
+use crate::{Ended, store, test};
+
+pub(crate) fn run(options: &Analyze) -> Result<Ended> {
+    let path = &options.history;
+    let named = || format!("cannot read {}", path.display());
+    let file = File::open(path).with_context(named)?;
+    let history = history::file::read(BufReader::new(file)).with_context(named)?;
+    let folder = options.out.as_deref().or(path.parent()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let verdict = judge::judge(&history, &Demands { availability: options.availability });
+    let operations = history.operations.iter();
+    let run = report::Run {
+        options: &[("history".into(), path.display().to_string())],
+        command: &std::env::args().collect::<Vec<_>>().join(" "),
+        seed: None,
+        started: &store::now(),
+        elapsed: operations.clone().map(|operation| operation.completed).max().unwrap_or(0),
+        node_count: operations.map(|operation| operation.node as usize + 1).max().unwrap_or(0),
+        history: &history,
+        verdict: &verdict,
+        measures: &measure(&history),
+        counts: &Counts::default(),
+        journal: &[],
+        stderr_tails: &[],
+        out: folder,
+    };
+    report::write_all(&run).context("cannot write the report")?;
+    test::show(&run, options.json)?;
+    Ok(Ended::Judged(verdict.validity))
+}

@@ -1,0 +1,52 @@
+//! The program `straum-check`. Never judges by itself; see the library for its parts.
+
+mod analyze;
+mod args;
+mod console;
+mod store;
+mod test;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use straum_check::judge::Validity;
+
+use crate::args::{Cli, Command};
+
+/// Bad arguments. Source: Jepsen's `cli.clj`, as the codes below.
+const BAD_ARGUMENTS: u8 = 254;
+
+/// A node ended by itself, or the bench failed.
+const CRASHED: u8 = 255;
+
+/// How a command ended.
+enum Ended {
+    Judged(Validity),
+    /// A node failed; the person has been told.
+    Crashed,
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            error.print().ok();
+            return ExitCode::from(if error.use_stderr() { BAD_ARGUMENTS } else { 0 });
+        }
+    };
+    let ended = match cli.command {
+        Command::Test(options) => test::run(&options),
+        Command::Analyze(options) => analyze::run(&options),
+    };
+    ExitCode::from(match ended {
+        Ok(Ended::Judged(Validity::Valid)) => 0,
+        Ok(Ended::Judged(Validity::Invalid)) => 1,
+        Ok(Ended::Judged(Validity::Unknown)) => 2,
+        Ok(Ended::Crashed) => CRASHED,
+        Err(error) => {
+            writeln!(std::io::stderr(), "straum-check: {error:#}").ok();
+            CRASHED
+        }
+    })
+}
