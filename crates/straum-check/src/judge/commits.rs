@@ -198,7 +198,7 @@ fn highest_commits(
         for &(key, offset) in acknowledged(operation).unwrap_or_default() {
             let key = key as usize;
             let asked_later =
-                |(list, _): (usize, _)| history.operations[list].invoked >= operation.completed;
+                |(list, _): (usize, _)| history.operations[list].invoked > operation.completed;
             if finals[key].is_some_and(asked_later)
                 && highest[key].is_none_or(|highest| highest.offset < offset)
             {
