@@ -74,6 +74,13 @@ fn nodes_that_do_not_know_of_each_other_are_found_out() {
 }
 
 #[test]
+fn an_answer_that_comes_after_the_last_poll_is_still_heard() {
+    let settings = Settings { time_limit: SECOND, ..settings(1) };
+    let names = names(&verdict(&simulate(&settings, Storage::Memory, &["late-answer=20"])));
+    assert!(names.contains(&"late-reply"), "{names:?}");
+}
+
+#[test]
 fn a_node_that_exits_ends_the_run_and_proves_nothing() {
     let record = simulate(&settings(1), Storage::Memory, &["exit-after=50"]);
     assert!(!record.history.finished);

@@ -43,6 +43,8 @@ pub(super) struct Bench<'a, C> {
     pub(super) wakeups: BinaryHeap<Wakeup>,
     /// In the order of the deadlines: deadline, client, the request's number.
     pub(super) timeouts: VecDeque<(Nanos, u32, u64)>,
+    /// When a client last gave up waiting.
+    pub(super) last_expired: Option<Nanos>,
     /// By key: the highest offset that is known to exist, and the highest that was polled.
     pub(super) frontier: Vec<Frontier>,
     pub(super) history: History,
@@ -105,6 +107,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
             clients: vec![Standing::Bench],
             wakeups: BinaryHeap::new(),
             timeouts: VecDeque::new(),
+            last_expired: None,
             frontier: Vec::new(),
             history: History::default(),
             phase: Phase::Starting,

@@ -20,6 +20,9 @@ const POLLS_PER_CONSUMER_CRASH: u32 = 10;
 /// How long nodes may recover before the last polls, if there were faults.
 const RECOVERY: Nanos = SECOND;
 
+/// How long after the last time-out a run listens for the answer: one that comes is too late.
+const LATE_ANSWERS: Nanos = 2 * SECOND;
+
 /// How far operations may lag behind their schedule before it is moved.
 const MAX_BACKLOG: Nanos = SECOND;
 
@@ -45,6 +48,10 @@ pub(super) enum Phase {
     },
     /// The committed offsets are listed once more.
     LastList,
+    /// Answers that clients gave up waiting for may still come, and be too late.
+    Listening {
+        until: Nanos,
+    },
     Done,
 }
 
@@ -55,6 +62,7 @@ impl Phase {
             Self::Workload => "workload",
             Self::Recovery { .. } => "recovery",
             Self::LastPolls { .. } | Self::LastList => "last polls",
+            Self::Listening { .. } => "listening",
             Self::Done => "done",
         }
     }
@@ -94,8 +102,11 @@ impl<C: Cluster> Bench<'_, C> {
             }
             Phase::LastList if self.no_worker_waits() => {
                 self.history.finished = true;
-                self.phase = Phase::Done;
+                let until = self.last_expired.map_or(now, |expired| expired + LATE_ANSWERS);
+                self.phase = Phase::Listening { until };
+                self.advance(now);
             }
+            Phase::Listening { until } if now >= until => self.phase = Phase::Done,
             _ => {}
         }
     }
@@ -109,7 +120,7 @@ impl<C: Cluster> Bench<'_, C> {
                 Some(fault.min(self.began + self.settings.time_limit))
             }
             Phase::Recovery { not_before } => Some(not_before),
-            Phase::LastPolls { until } => Some(until),
+            Phase::LastPolls { until } | Phase::Listening { until } => Some(until),
             Phase::Starting | Phase::LastList | Phase::Done => None,
         };
         [own, self.init_deadline()].into_iter().flatten().filter(|&at| at > now).min()
@@ -283,7 +294,7 @@ impl<C: Cluster> Bench<'_, C> {
             return;
         }
         match (self.seats[seat].role, self.phase) {
-            (_, Phase::LastList | Phase::Done) => {}
+            (_, Phase::LastList | Phase::Listening { .. } | Phase::Done) => {}
             (Role::Consumer(group), _) => self.assign_or_poll(now, seat, group),
             (Role::Worker, Phase::LastPolls { until }) if now < until => {
                 if !self.seats[seat].assigned {

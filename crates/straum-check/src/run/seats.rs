@@ -263,6 +263,7 @@ impl<C: Cluster> Bench<'_, C> {
             else {
                 continue;
             };
+            self.last_expired = Some(deadline);
             let error = Error { code: 0, text: "no answer in 5 s".into() };
             self.give_up(now, seat, waiting, error);
             if let Some(Standing::Gone { asked_at }) = self.clients.get_mut(client as usize) {
