@@ -28,6 +28,17 @@ pub struct History {
     pub violations: Vec<Violation>,
     /// Whether the run came to its end: the final polls caught up or had their time.
     pub finished: bool,
+    /// Why it did not, if a node ended by itself or could not be started.
+    pub crash: Option<Crash>,
+}
+
+/// A node failed in a way that ended the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// Which.
+    pub node: u32,
+    /// What happened, in words that follow its name.
+    pub text: String,
 }
 
 /// One request of a client, with its answer; or a client's end.

@@ -61,17 +61,6 @@ pub struct Record {
     pub journal: Vec<Journaled>,
     /// When the workload ended: since the start of the run.
     pub elapsed: Nanos,
-    /// Why the run did not come to its end, if a node ended by itself or could not be started.
-    pub crash: Option<Crash>,
-}
-
-/// A node failed us in a way that ends the run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crash {
-    /// Which.
-    pub node: usize,
-    /// What happened, in words.
-    pub text: String,
 }
 
 /// Watches a run. Does nothing unless told otherwise.

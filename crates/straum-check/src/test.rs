@@ -103,8 +103,8 @@ fn tell(
     };
     report::write_all(&run).context("cannot write the report")?;
     show(&run, options.json)?;
-    if let Some(crash) = &record.crash {
-        let tail = tails.get(crash.node).map_or("", String::as_str);
+    if let Some(crash) = &record.history.crash {
+        let tail = tails.get(crash.node as usize).map_or("", String::as_str);
         say(&format!("n{} {}", crash.node, crash.text));
         if !tail.is_empty() {
             say(&format!("the last it wrote to stderr:\n{tail}"));

@@ -49,6 +49,7 @@ fn history() -> History {
         }],
         violations: vec![],
         finished: true,
+        crash: None,
     }
 }
 

@@ -10,10 +10,13 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::history::{Action, Fault, History, KeyId, Message, Operation, Violation};
+use crate::history::{Action, Crash, Fault, History, KeyId, Message, Offset, Operation, Violation};
 
 /// The format's name and version.
 const FORMAT: &str = "straum-history-1";
+
+/// The highest key that is read: keys are counted from 0, so a higher one is a mistake.
+const MAX_KEY: KeyId = 10_000_000;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,6 +26,7 @@ enum Line<'a> {
     Fault(Cow<'a, Fault>),
     Violation(Cow<'a, Violation>),
     Finished(bool),
+    Crash(Cow<'a, Crash>),
 }
 
 /// Writes a history.
@@ -44,6 +48,9 @@ pub fn write(history: &History, output: &mut impl Write) -> io::Result<()> {
     for violation in &history.violations {
         line(Line::Violation(Cow::Borrowed(violation)))?;
     }
+    if let Some(crash) = &history.crash {
+        line(Line::Crash(Cow::Borrowed(crash)))?;
+    }
     line(Line::Finished(history.finished))
 }
 
@@ -54,6 +61,7 @@ pub fn write(history: &History, output: &mut impl Write) -> io::Result<()> {
 /// what it should be.
 pub fn read(input: impl BufRead) -> io::Result<History> {
     let mut history = History::default();
+    let mut last_key = None;
     for (number, text) in (1..).zip(input.lines()) {
         let text = text?;
         let line: Line<'_> =
@@ -62,14 +70,21 @@ pub fn read(input: impl BufRead) -> io::Result<History> {
             Line::Format(format) if number == 1 && format == FORMAT => {}
             _ if number == 1 => return Err(invalid(1, &format!("it does not name {FORMAT}"))),
             Line::Format(_) => return Err(invalid(number, "a second first line")),
-            Line::Operation(operation) => history.operations.push(operation.into_owned()),
+            Line::Operation(operation) => {
+                let highest = operation.action.keys().into_iter().max();
+                if highest.is_some_and(|key| key > MAX_KEY) {
+                    return Err(invalid(number, &format!("a key is above {MAX_KEY}")));
+                }
+                last_key = last_key.max(highest);
+                history.operations.push(operation.into_owned());
+            }
             Line::Fault(fault) => history.faults.push(fault.into_owned()),
             Line::Violation(violation) => history.violations.push(violation.into_owned()),
             Line::Finished(finished) => history.finished = finished,
+            Line::Crash(crash) => history.crash = Some(crash.into_owned()),
         }
     }
-    let last = history.operations.iter().flat_map(|operation| operation.action.keys()).max();
-    history.keys = (0..last.map_or(0, |last| last + 1)).map(|key| key.to_string()).collect();
+    history.keys = (0..last_key.map_or(0, |last| last + 1)).map(|key| key.to_string()).collect();
     Ok(history)
 }
 
@@ -78,13 +93,21 @@ fn invalid(number: u64, reason: &str) -> io::Error {
 }
 
 impl Action {
-    /// The keys that it names.
+    /// The keys that it names, in the question or in the answer; some may be there twice.
     pub fn keys(&self) -> Vec<KeyId> {
+        let of = |pairs: &[(KeyId, Offset)]| -> Vec<KeyId> {
+            pairs.iter().map(|(key, _)| *key).collect()
+        };
         match self {
             Self::Send { key, .. } => vec![*key],
-            Self::Poll { from, .. } => from.iter().map(|(key, _)| *key).collect(),
-            Self::Commit { offsets } => offsets.iter().map(|(key, _)| *key).collect(),
-            Self::Assign { keys, .. } => keys.clone(),
+            Self::Poll { from, messages } => {
+                let answered = messages.iter().map(|(key, _)| *key);
+                of(from).into_iter().chain(answered).collect()
+            }
+            Self::Commit { offsets } => of(offsets),
+            Self::Assign { keys, committed, positions, .. } => {
+                [&keys[..], &of(committed), &of(positions)].concat()
+            }
             Self::Crash => Vec::new(),
         }
     }
@@ -168,6 +191,7 @@ mod tests {
                 line: "starting…".into(),
             }],
             finished: true,
+            crash: Some(Crash { node: 0, text: "ended by itself".into() }),
         }
     }
 
@@ -191,12 +215,16 @@ mod tests {
         assert_eq!((history.operations.len(), history.finished), (3, false));
     }
 
+    const KEY_TOO_HIGH: &str = r#"{"format":"straum-history-1"}
+{"operation":{"process":1,"node":0,"invoked_ns":1,"completed_ns":2,"outcome":"ok","action":{"poll":{"from":[],"messages":[[4294967295,[]]]}}}}"#;
+
     #[test]
     fn a_line_that_is_wrong_is_named() {
         for (text, says) in [
             ("{\"format\":\"other\"}\n", "line 1: it does not name straum-history-1"),
             ("{\"format\":\"straum-history-1\"}\n{\"operation\":{}}\n", "line 2: missing field"),
             ("{\"format\":\"straum-history-1\"}\n\n", "line 2"),
+            (KEY_TOO_HIGH, "line 2: a key is above 10000000"),
         ] {
             let error = read(text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with(says), "{error}");

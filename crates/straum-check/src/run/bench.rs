@@ -12,7 +12,7 @@ use crate::network::Network;
 use crate::run::nodes::Node;
 use crate::run::phases::Phase;
 use crate::run::seats::{Seat, Standing, Wakeup};
-use crate::run::{Crash, Observer, Record, Settings, Snapshot};
+use crate::run::{Observer, Record, Settings, Snapshot};
 use crate::service::Services;
 use crate::time::{MILLISECOND, Nanos};
 use crate::workload::generator::{self, Generator};
@@ -53,7 +53,6 @@ pub(super) struct Bench<'a, C> {
     pub(super) ended: Nanos,
     pub(super) next_operation_at: Nanos,
     pub(super) next_line_id: u64,
-    pub(super) crash: Option<Crash>,
     pub(super) progress: Snapshot,
     next_progress_at: Nanos,
     pub(super) scratch: Vec<u8>,
@@ -115,7 +114,6 @@ impl<'a, C: Cluster> Bench<'a, C> {
             ended: 0,
             next_operation_at: 0,
             next_line_id: 0,
-            crash: None,
             progress: Snapshot { limit: settings.time_limit, ..Snapshot::default() },
             next_progress_at: 0,
             scratch: Vec::new(),
@@ -127,7 +125,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
     pub(super) fn run(mut self) -> io::Result<Record> {
         let mut events = Vec::new();
         self.start_all(0);
-        while self.phase != Phase::Done && self.crash.is_none() && !self.observer.stop() {
+        while self.phase != Phase::Done && self.history.crash.is_none() && !self.observer.stop() {
             let now = self.cluster.now();
             self.go_on(now);
             self.carry(now);
@@ -171,7 +169,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
         match event {
             Event::Line { node, line } => self.take_line(now, node, &line),
             Event::Exited { node, status } => {
-                self.crash = Some(Crash { node, text: format!("ended by itself ({status})") });
+                self.crash(node, format!("ended by itself ({status})"));
             }
         }
     }
@@ -205,7 +203,6 @@ impl<'a, C: Cluster> Bench<'a, C> {
             counts: self.network.counts().clone(),
             journal: self.network.journal().to_vec(),
             elapsed: if self.ended > 0 { self.ended } else { now },
-            crash: self.crash,
         }
     }
 }

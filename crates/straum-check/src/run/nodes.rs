@@ -2,9 +2,8 @@
 
 use crate::cluster::Cluster;
 use crate::fault::Step;
-use crate::history::Fault;
+use crate::history::{Crash, Fault};
 use crate::network::{Address, Envelope};
-use crate::run::Crash;
 use crate::run::bench::Bench;
 use crate::time::{Nanos, SECOND};
 use crate::workload::reply::{self, Kind, Reply};
@@ -42,6 +41,12 @@ impl<C: Cluster> Bench<'_, C> {
         self.nodes.iter().all(|node| node.state == State::Up)
     }
 
+    /// Ends the run: a node failed us.
+    pub(super) fn crash(&mut self, node: usize, text: String) {
+        let node = u32::try_from(node).unwrap_or(u32::MAX);
+        self.history.crash = Some(Crash { node, text });
+    }
+
     /// Starts every node that is down.
     pub(super) fn start_all(&mut self, now: Nanos) {
         for node in 0..self.nodes.len() {
@@ -53,7 +58,7 @@ impl<C: Cluster> Bench<'_, C> {
 
     fn start(&mut self, now: Nanos, node: usize) {
         if let Err(error) = self.cluster.start(node) {
-            self.crash = Some(Crash { node, text: format!("cannot be started: {error}") });
+            self.crash(node, format!("cannot be started: {error}"));
             return;
         }
         let init_msg_id = self.nodes[node].init_msg_id + 1;
@@ -80,13 +85,10 @@ impl<C: Cluster> Bench<'_, C> {
             Ok(Reply::Init) => self.nodes[node].state = State::Up,
             Ok(Reply::Error(error)) => {
                 let text = format!("refused its init: error {}: {}", error.code, error.text);
-                self.crash = Some(Crash { node, text });
+                self.crash(node, text);
             }
             Ok(_) => {}
-            Err(text) => {
-                self.crash =
-                    Some(Crash { node, text: format!("answered its init wrongly: {text}") });
-            }
+            Err(text) => self.crash(node, format!("answered its init wrongly: {text}")),
         }
     }
 
@@ -102,8 +104,7 @@ impl<C: Cluster> Bench<'_, C> {
     pub(super) fn give_up_silent_nodes(&mut self, now: Nanos) {
         let silent = |node: &Node| matches!(node.state, State::Starting(at) if at <= now);
         if let Some(node) = self.nodes.iter().position(silent) {
-            let text = format!("did not answer its init in {} s", INIT_TIMEOUT / SECOND);
-            self.crash = Some(Crash { node, text });
+            self.crash(node, format!("did not answer its init in {} s", INIT_TIMEOUT / SECOND));
         }
     }
 
