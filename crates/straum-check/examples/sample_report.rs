@@ -230,7 +230,11 @@ impl Sample {
         }
         *self.counts.by_kind.entry(kind.to_owned()).or_default() += 1;
         let body = format!("{{\"type\":\"{kind}\",\"msg_id\":1,{fields}}}").into_boxed_str();
-        self.journal.push(Journaled { sent, received, envelope: Envelope { src, dest, body } });
+        self.journal.push(Journaled {
+            sent,
+            received,
+            envelope: Envelope { src, dest, body, life: 0 },
+        });
     }
 
     /// Finds what is not there.

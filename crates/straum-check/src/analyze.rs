@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::BufReader;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use straum_check::history;
@@ -19,13 +18,14 @@ pub(crate) fn run(options: &Analyze) -> Result<Ended> {
     let named = || format!("cannot read {}", path.display());
     let file = File::open(path).with_context(named)?;
     let history = history::file::read(BufReader::new(file)).with_context(named)?;
-    let folder = options.out.as_deref().or(path.parent()).unwrap_or(Path::new("."));
+    let beside = path.with_file_name("analysis");
+    let folder = options.out.as_deref().unwrap_or(&beside);
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let verdict = judge::judge(&history, &Demands { availability: options.availability });
     let operations = history.operations.iter();
     let run = report::Run {
         options: &[("history".into(), path.display().to_string())],
-        command: &std::env::args().collect::<Vec<_>>().join(" "),
+        command: &test::command(),
         seed: None,
         started: &store::now(),
         elapsed: operations.clone().map(|operation| operation.completed).max().unwrap_or(0),
@@ -40,5 +40,5 @@ pub(crate) fn run(options: &Analyze) -> Result<Ended> {
     };
     report::write_all(&run).context("cannot write the report")?;
     test::show(&run, options.json)?;
-    Ok(Ended::Judged(verdict.validity))
+    Ok(if history.crash.is_some() { Ended::Crashed } else { Ended::Judged(verdict.validity) })
 }

@@ -4,6 +4,7 @@
 //! Source of the names and defaults: Maelstrom's `src/maelstrom/core.clj` and Jepsen's `cli.clj`.
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{self, PathBuf};
 use std::str::FromStr;
 
@@ -13,7 +14,12 @@ use straum_check::network::Distribution;
 
 /// Proves a Kafka-style log right or wrong: runs its nodes under faults and judges what clients saw.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(
+    version,
+    after_help = EXIT_CODES,
+    args_override_self = true,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -118,12 +124,12 @@ pub(crate) struct Test {
 
 #[derive(Debug, Args)]
 pub(crate) struct Analyze {
-    /// A history.jsonl of an earlier run. The report is written beside it.
+    /// A history.jsonl of an earlier run.
     pub(crate) history: PathBuf,
     /// The share of operations that must succeed: "total" or 0 to 1.
     #[arg(long, value_name = "SHARE", value_parser = availability)]
     pub(crate) availability: Option<f64>,
-    /// Where the report goes; beside the history unless given.
+    /// Where the report goes; the folder "analysis" beside the history unless given.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Print the results as one JSON object instead of words.
@@ -182,7 +188,11 @@ impl From<LatencyDist> for Distribution {
 
 fn program(text: &str) -> Result<PathBuf, String> {
     let file = path::absolute(text).map_err(|error| error.to_string())?;
-    if file.is_file() { Ok(file) } else { Err("no such file".into()) }
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+        return Err("it is not a program".into());
+    }
+    Ok(file)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -208,7 +218,10 @@ fn availability(text: &str) -> Result<f64, String> {
 }
 
 fn number(text: &str, good: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|&number| good(number)).ok_or_else(|| expected.to_owned())
+    text.parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && good(*number))
+        .ok_or_else(|| expected.to_owned())
 }
 
 #[cfg(test)]
@@ -226,7 +239,7 @@ mod tests {
 
     #[test]
     fn numbers_out_of_range_are_refused() {
-        for wrong in ["0", "-1", "NaN", "many"] {
+        for wrong in ["0", "-1", "NaN", "inf", "many"] {
             assert!(positive(wrong).is_err(), "{wrong}");
         }
         assert_eq!(availability("total"), Ok(1.0));

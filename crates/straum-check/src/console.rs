@@ -56,6 +56,6 @@ impl Observer for Console {
 }
 
 fn show(what: &str, envelope: &Envelope) {
-    let Envelope { src, dest, body } = envelope;
+    let Envelope { src, dest, body, .. } = envelope;
     writeln!(io::stderr(), "{what} {src} -> {dest} {body}").ok();
 }

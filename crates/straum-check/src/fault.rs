@@ -121,7 +121,7 @@ impl Schedule {
         let lanes = kinds.into_iter().map(|kind| {
             let mut rng =
                 Rng::with_seed(seed ^ (kind as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            Lane { kind, active: false, next_at: pause(&mut rng, interval), rng }
+            Lane { kind, active: false, next_at: gap(&mut rng, interval), rng }
         });
         Self { lanes: lanes.collect(), interval, node_count }
     }
@@ -140,7 +140,7 @@ impl Schedule {
     pub fn take_due(&mut self, now: Nanos) -> Option<Step> {
         let lane =
             self.lanes.iter_mut().filter(|lane| lane.next_at <= now).min_by_key(|l| l.next_at)?;
-        lane.next_at += pause(&mut lane.rng, self.interval);
+        lane.next_at += gap(&mut lane.rng, self.interval);
         lane.active = !lane.active;
         let count = self.node_count;
         Some(match (lane.kind, lane.active) {
@@ -154,7 +154,7 @@ impl Schedule {
     }
 }
 
-fn pause(rng: &mut Rng, interval: Nanos) -> Nanos {
+fn gap(rng: &mut Rng, interval: Nanos) -> Nanos {
     rng.u64(0..=interval.saturating_mul(2)).max(1)
 }
 

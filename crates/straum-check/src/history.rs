@@ -79,10 +79,20 @@ pub enum Outcome {
     Info(Error),
 }
 
+impl Operation {
+    /// Whether the client did not wait for the answer: it crashed, or lost its node or the run.
+    pub fn is_abandoned(&self) -> bool {
+        matches!(&self.outcome, Outcome::Info(error) if error.code == ABANDONED)
+    }
+}
+
+/// The code of an operation whose client did not wait for the answer.
+pub const ABANDONED: i64 = -1;
+
 /// An error reply, or the reason why there is none worth the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
-    /// Maelstrom's code; 0 for a time-out.
+    /// Maelstrom's code; 0 for a time-out, [`ABANDONED`] if nobody waited.
     pub code: i64,
     /// The reply's text, or what went wrong.
     pub text: String,
@@ -96,7 +106,7 @@ pub enum Action {
     Send {
         /// The log.
         key: KeyId,
-        /// Unique within its key.
+        /// Unique within the run.
         value: u64,
         /// From the answer.
         offset: Option<Offset>,

@@ -93,6 +93,9 @@ pub struct Envelope {
     pub dest: Address,
     /// The body: a JSON object, as text.
     pub body: Box<str>,
+    /// How often the node had been started that asked this of a service, or is answered by one. An
+    /// answer to what a node asked before it was killed does not reach it: its connection is gone.
+    pub life: u32,
 }
 
 /// How many messages were sent, lost ones included.

@@ -28,11 +28,10 @@ pub(crate) fn run(options: &Test) -> Result<Ended> {
         .context("cannot make a folder for the results")?;
     let settings = settings(options, seed);
     say(&format!(
-        "{} on {} node{}, {} clients, {} operations/s for {} s, seed {seed}, in {}",
+        "{} on {}, {}, {} operations/s for {} s, seed {seed}, in {}",
         options.bin.display(),
-        settings.node_count,
-        if settings.node_count == 1 { "" } else { "s" },
-        settings.concurrency,
+        count(settings.node_count, "node"),
+        count(settings.concurrency, "client"),
         settings.rate,
         options.time_limit,
         folder.display(),
@@ -85,10 +84,9 @@ fn tell(
 ) -> Result<Ended> {
     write_history(&record.history, folder).context("cannot write the history")?;
     let verdict = judge::judge(&record.history, &Demands { availability: options.availability });
-    let command: Vec<String> = std::env::args().collect();
     let run = report::Run {
         options: &shown_options(options, settings),
-        command: &command.join(" "),
+        command: &command(),
         seed: Some(settings.seed),
         started,
         elapsed: record.elapsed,
@@ -114,16 +112,25 @@ fn tell(
     Ok(Ended::Judged(verdict.validity))
 }
 
-/// The verdict, in words or as JSON, on stdout.
+/// The command line, ready to paste into a shell.
+pub(crate) fn command() -> String {
+    let arguments: Vec<String> =
+        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    shell_words::join(arguments)
+}
+
+/// The verdict, in words or as JSON, on stdout. That nobody reads on does not change it.
 pub(crate) fn show(run: &report::Run<'_>, json: bool) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    if json {
-        let results = std::fs::read(run.out.join("results.json"))?;
-        stdout.write_all(&results)?;
-        return Ok(stdout.write_all(b"\n")?);
+    let text = if json {
+        std::fs::read_to_string(run.out.join("results.json"))? + "\n"
+    } else {
+        report::summary(run, report::wants_colour(&stdout))
+    };
+    match stdout.write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done.context("cannot write the verdict to stdout"),
     }
-    let colour = report::wants_colour(&stdout);
-    Ok(stdout.write_all(report::summary(run, colour).as_bytes())?)
 }
 
 fn write_history(history: &history::History, folder: &Path) -> io::Result<()> {
@@ -148,6 +155,10 @@ fn shown_options(options: &Test, settings: &Settings) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn say(text: &str) {

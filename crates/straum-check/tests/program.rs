@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -66,9 +67,9 @@ fn a_good_node_is_valid_and_everything_is_stored() {
         assert!(stored.join(name).is_file(), "{name}");
     }
     let history = stored.join("history.jsonl");
-    let again = check(&folder, &["analyze", history.to_str().unwrap(), "--out", "again"]);
+    let again = check(&folder, &["analyze", history.to_str().unwrap()]);
     assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
-    assert!(folder.join("again/report.html").is_file());
+    assert!(stored.join("analysis/report.html").is_file());
 }
 
 #[test]
@@ -115,9 +116,14 @@ fn a_node_that_ends_is_a_crash_with_its_last_words() {
 #[test]
 fn a_node_that_cannot_be_run_is_a_crash() {
     let folder = folder("cannot");
-    let script = folder.join("not-a-program");
-    fs::write(&script, "words").unwrap();
-    let output = check(&folder, &["test", "--bin", script.to_str().unwrap()]);
+    let file = folder.join("not-a-program");
+    fs::write(&file, "words").unwrap();
+    let run = || check(&folder, &["test", "--bin", file.to_str().unwrap()]);
+    let output = run();
+    assert_eq!(output.status.code(), Some(254));
+    assert!(text(&output.stderr).contains("not a program"), "{}", text(&output.stderr));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = run();
     assert_eq!(output.status.code(), Some(255));
     assert!(text(&output.stderr).contains("cannot be started"), "{}", text(&output.stderr));
 }

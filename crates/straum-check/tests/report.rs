@@ -73,7 +73,7 @@ fn journal() -> Vec<Journaled> {
     let message = |sent, received, src, dest, body: &str| Journaled {
         sent,
         received,
-        envelope: Envelope { src, dest, body: body.into() },
+        envelope: Envelope { src, dest, body: body.into(), life: 0 },
     };
     let (client, node, peer) = (Address::Client(5), Address::Node(0), Address::Node(1));
     let send = r#"{"type":"send","key":"<b>","msg":41,"msg_id":1}"#;

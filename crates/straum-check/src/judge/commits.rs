@@ -1,7 +1,7 @@
 //! Judges committed offsets: `commit-missing`, `commit-went-back`, `commit-never-asked`. Never looks
 //! at messages.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::findings::Findings;
 use super::kind::Kind;
@@ -159,50 +159,45 @@ impl Told {
 
 fn missing<'h>(history: &'h History, findings: &mut Findings<'h>) {
     let words = Words(history);
-    let finals = final_lists(history);
-    let highest = highest_commits(history, &finals);
-    for ((key, list), highest) in (0..).zip(finals).zip(highest) {
-        let (Some((index, answer)), Some(commit)) = (list, highest) else { continue };
-        if answer < Some(commit.offset) {
-            findings.add(Kind::CommitMissing, Some(key), &[commit.operation, index], || {
+    for list in final_lists(history).into_values() {
+        let highest = highest_commits(history, &list);
+        for (key, answer) in list.answers() {
+            let Some(commit) = highest.get(&key).filter(|commit| answer < Some(commit.offset))
+            else {
+                continue;
+            };
+            findings.add(Kind::CommitMissing, Some(key), &[commit.operation, list.index], || {
                 let (key, by) = (words.key(key), words.by(commit.operation));
                 let (offset, answer) = (commit.offset, committed(answer));
                 format!(
                     "{key}: the commit of offset {offset} was acknowledged ({by}), but the list at the \
                      end says {answer} ({})",
-                    words.by(index)
+                    words.by(list.index)
                 )
             });
         }
     }
 }
 
-/// The last good list after everything was healed, by key, with its answer.
-fn final_lists(history: &History) -> Vec<Option<(usize, Option<Offset>)>> {
-    let mut finals = vec![None; history.keys.len()];
-    for list in lists(history).filter(|list| list.operation.last) {
-        for (key, answer) in list.answers() {
-            finals[key as usize] = Some((list.index, answer));
-        }
-    }
-    finals
+/// The last good list of each node after everything was healed.
+fn final_lists(history: &History) -> BTreeMap<u32, List<'_>> {
+    let finals =
+        lists(history).filter(|list| list.operation.last && list.operation.group.is_none());
+    finals.map(|list| (list.operation.node, list)).collect()
 }
 
-/// The highest commit, by key, that was acknowledged before the final list was asked for.
-fn highest_commits(
-    history: &History,
-    finals: &[Option<(usize, Option<Offset>)>],
-) -> Vec<Option<Said>> {
-    let mut highest: Vec<Option<Said>> = vec![None; finals.len()];
+/// The highest commit, by key, that was acknowledged before a list was asked for.
+fn highest_commits(history: &History, list: &List<'_>) -> HashMap<KeyId, Said> {
+    let mut highest: HashMap<KeyId, Said> = HashMap::new();
     for (index, operation) in history.operations.iter().enumerate() {
+        if operation.completed >= list.operation.invoked {
+            continue;
+        }
         for &(key, offset) in acknowledged(operation).unwrap_or_default() {
-            let key = key as usize;
-            let asked_later =
-                |(list, _): (usize, _)| history.operations[list].invoked > operation.completed;
-            if finals[key].is_some_and(asked_later)
-                && highest[key].is_none_or(|highest| highest.offset < offset)
-            {
-                highest[key] = Some(Said { offset, operation: index });
+            let said = Said { offset, operation: index };
+            let known = highest.entry(key).or_insert(said);
+            if known.offset < offset {
+                *known = said;
             }
         }
     }

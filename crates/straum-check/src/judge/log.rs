@@ -94,14 +94,16 @@ fn flat(
     })
 }
 
-/// What a poll asked for and got nothing of.
+/// What a poll asked for and was told that there is nothing of. That a key is left out says so only if
+/// all are: an answer may be bounded.
 fn unanswered(
     from: &[(KeyId, Offset)],
     messages: &[(KeyId, Vec<(Offset, Message)>)],
 ) -> impl Iterator<Item = (KeyId, Offset)> {
-    let something = messages.iter().filter(|(_, messages)| !messages.is_empty());
-    let answered: HashSet<KeyId> = something.map(|(key, _)| *key).collect();
-    from.iter().copied().filter(move |(key, _)| !answered.contains(key))
+    let bounded = messages.iter().any(|(_, messages)| !messages.is_empty());
+    let empty = messages.iter().filter(|(_, messages)| messages.is_empty());
+    let named: HashSet<KeyId> = empty.map(|(key, _)| *key).collect();
+    from.iter().copied().filter(move |(key, _)| !bounded || named.contains(key))
 }
 
 impl<'h> Log<'h> {

@@ -9,8 +9,10 @@ use crate::history::{Action, History, Operation, Outcome};
 
 pub(super) fn judge<'h>(history: &'h History, demands: &Demands, findings: &mut Findings<'h>) {
     violations(history, findings);
-    never_succeeds(history, findings);
-    if let Some(demanded) = demands.availability {
+    if history.finished {
+        never_succeeds(history, findings);
+    }
+    if let Some(demanded) = demands.availability.filter(|_| history.finished) {
         availability(history, demanded, findings);
     }
 }
@@ -26,9 +28,10 @@ fn violations(history: &History, findings: &mut Findings<'_>) {
     }
 }
 
-/// The kind of an operation that asks a node something.
+/// The kind of an operation that asks a node something, and waits for the answer.
 fn asks(operation: &Operation) -> Option<&'static str> {
     match &operation.action {
+        _ if operation.is_abandoned() => None,
         Action::Send { .. } => Some("send"),
         Action::Poll { .. } => Some("poll"),
         Action::Commit { .. } => Some("commit"),

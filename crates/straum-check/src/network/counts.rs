@@ -45,7 +45,7 @@ mod tests {
             (Address::Node(1), Address::Node(0), r#"{"type":"tell"}"#),
             (Address::Node(0), Address::Client(1), r#"{"kind":"send_ok"}"#),
         ] {
-            counts.add(&Envelope { src, dest, body: body.into() });
+            counts.add(&Envelope { src, dest, body: body.into(), life: 0 });
         }
         assert_eq!((counts.all, counts.clients, counts.servers), (4, 2, 2));
         let kinds: Vec<_> = counts.by_kind.iter().map(|(kind, count)| (&**kind, *count)).collect();

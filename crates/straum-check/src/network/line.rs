@@ -27,7 +27,7 @@ pub fn read_line(node: u32, line: &[u8]) -> Result<Envelope, (Rule, String)> {
         let text = format!("dest is {}, which is no address", parts.dest.shown(line, "dest"));
         return Err((Rule::UnknownDestination, text));
     };
-    Ok(Envelope { src, dest, body: parts.body.into() })
+    Ok(Envelope { src, dest, body: parts.body.into(), life: 0 })
 }
 
 /// Says why a line is no envelope. What is no JSON object at all breaks another rule than an object
@@ -345,7 +345,7 @@ mod tests {
     fn a_line_is_written_as_maelstrom_writes_it() {
         let mut out = Vec::new();
         let body = r#"{"type":"poll"}"#.into();
-        let envelope = Envelope { src: Address::Client(12), dest: Address::Node(0), body };
+        let envelope = Envelope { src: Address::Client(12), dest: Address::Node(0), body, life: 0 };
         write_line(3, &envelope, &mut out);
         let line = "{\"id\":3,\"src\":\"c12\",\"dest\":\"n0\",\"body\":{\"type\":\"poll\"}}\n";
         assert_eq!(String::from_utf8(out).unwrap(), line);

@@ -237,7 +237,12 @@ mod tests {
     const KV: Address = Address::Service(Service::LinKv);
 
     fn message(src: Address, dest: Address, number: u64) -> Envelope {
-        Envelope { src, dest, body: format!("{{\"type\":\"test\",\"n\":{number}}}").into() }
+        Envelope {
+            src,
+            dest,
+            body: format!("{{\"type\":\"test\",\"n\":{number}}}").into(),
+            life: 0,
+        }
     }
 
     fn slow(distribution: Distribution) -> NetworkSettings {

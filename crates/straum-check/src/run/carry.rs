@@ -7,10 +7,13 @@ use crate::network::{Address, Envelope, read_line, write_line};
 use crate::run::REQUEST_TIMEOUT;
 use crate::run::bench::Bench;
 use crate::run::seats::Standing;
-use crate::time::Nanos;
+use crate::time::{MILLISECOND, Nanos};
 
 /// How much of a line that breaks a rule is kept, in bytes.
 const LINE_BYTES: usize = 300;
+
+/// How much later than a client's time-out a reply may be, since it also takes time to carry.
+const SLACK: Nanos = 100 * MILLISECOND;
 
 /// How many violations are kept: a node that only writes nonsense must not fill the memory.
 const MAX_VIOLATIONS: usize = 10_000;
@@ -31,6 +34,7 @@ impl<C: Cluster> Bench<'_, C> {
 
     fn deliver(&mut self, now: Nanos, envelope: &Envelope) {
         match envelope.dest {
+            Address::Node(node) if self.is_from_another_life(node as usize, envelope) => {}
             Address::Node(node) => {
                 self.scratch.clear();
                 write_line(self.next_line_id, envelope, &mut self.scratch);
@@ -41,12 +45,20 @@ impl<C: Cluster> Bench<'_, C> {
             Address::Client(client) => self.take_reply(now, client, envelope),
             Address::Service(service) => {
                 if let Some(body) = self.services.handle(service, envelope.src, &envelope.body) {
-                    let reply =
-                        Envelope { src: envelope.dest, dest: envelope.src, body: body.into() };
+                    let reply = Envelope {
+                        src: envelope.dest,
+                        dest: envelope.src,
+                        body: body.into(),
+                        life: envelope.life,
+                    };
                     self.send(now, reply);
                 }
             }
         }
+    }
+
+    fn is_from_another_life(&self, node: usize, envelope: &Envelope) -> bool {
+        matches!(envelope.src, Address::Service(_)) && envelope.life != self.nodes[node].life
     }
 
     /// A line that a node wrote.
@@ -55,7 +67,10 @@ impl<C: Cluster> Bench<'_, C> {
         let number = u32::try_from(node).unwrap_or(u32::MAX);
         let read = read_line(number, line);
         match read.and_then(|envelope| self.known_destination(now, node, envelope)) {
-            Ok(Some(envelope)) => self.send(now, envelope),
+            Ok(Some(envelope)) => {
+                let envelope = Envelope { life: self.nodes[node].life, ..envelope };
+                self.send(now, envelope);
+            }
             Ok(None) => {}
             Err((rule, text)) => self.violation(now, node, rule, text, line),
         }
@@ -76,7 +91,8 @@ impl<C: Cluster> Bench<'_, C> {
             Address::Client(client) => match self.clients.get(client as usize) {
                 None => unknown(),
                 Some(Standing::Gone { asked_at })
-                    if now > asked_at.max(&self.nodes[node].resumed_at) + REQUEST_TIMEOUT =>
+                    if now
+                        > asked_at.max(&self.nodes[node].resumed_at) + REQUEST_TIMEOUT + SLACK =>
                 {
                     let waited_s = (now - asked_at) / crate::time::SECOND;
                     let text = format!(

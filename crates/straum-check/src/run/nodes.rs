@@ -20,7 +20,8 @@ pub(super) struct Node {
     pub(super) resumed_at: Nanos,
     /// Lines that it has written since its last start.
     pub(super) lines: u64,
-    init_msg_id: u64,
+    /// How often it has been started.
+    pub(super) life: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,15 +62,16 @@ impl<C: Cluster> Bench<'_, C> {
             self.crash(node, format!("cannot be started: {error}"));
             return;
         }
-        let init_msg_id = self.nodes[node].init_msg_id + 1;
+        let life = self.nodes[node].life + 1;
         self.nodes[node] =
-            Node { state: State::Starting(now + INIT_TIMEOUT), init_msg_id, ..Node::default() };
+            Node { state: State::Starting(now + INIT_TIMEOUT), life, ..Node::default() };
         self.send(
             now,
             Envelope {
                 src: Address::Client(0),
                 dest: address(node),
-                body: request::init(init_msg_id, node, self.nodes.len()).into(),
+                body: request::init(u64::from(life), node, self.nodes.len()).into(),
+                life,
             },
         );
     }
@@ -78,7 +80,7 @@ impl<C: Cluster> Bench<'_, C> {
     pub(super) fn take_init_reply(&mut self, src: Address, body: &str) {
         let Address::Node(number) = src else { return };
         let node = number as usize;
-        if reply::in_reply_to(body) != Some(self.nodes[node].init_msg_id) {
+        if reply::in_reply_to(body) != Some(u64::from(self.nodes[node].life)) {
             return;
         }
         match reply::read(Kind::Init, body) {
@@ -119,8 +121,15 @@ impl<C: Cluster> Bench<'_, C> {
 
     fn apply(&mut self, now: Nanos, step: Step) {
         let step = match step {
-            Step::Kill(nodes) => Step::Kill(self.not_down(nodes)),
-            Step::Pause(nodes) => Step::Pause(self.not_down(nodes)),
+            Step::Kill(mut nodes) => {
+                nodes.retain(|&node| self.nodes[node].state != State::Down);
+                Step::Kill(nodes)
+            }
+            // One that is starting has a time limit, which it could not keep.
+            Step::Pause(mut nodes) => {
+                nodes.retain(|&node| self.is_up(node));
+                Step::Pause(nodes)
+            }
             other => other,
         };
         self.note(now, &step);
@@ -139,10 +148,6 @@ impl<C: Cluster> Bench<'_, C> {
         for step in [Step::Heal, Step::Resume, Step::Restart] {
             self.apply(now, step);
         }
-    }
-
-    fn not_down(&self, nodes: Vec<usize>) -> Vec<usize> {
-        nodes.into_iter().filter(|&node| self.nodes[node].state != State::Down).collect()
     }
 
     fn kill(&mut self, now: Nanos, node: usize) {

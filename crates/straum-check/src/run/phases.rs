@@ -1,7 +1,7 @@
 //! What is to be done when: the workload, the recovery, the last polls. Never reads a reply.
 
 use crate::cluster::Cluster;
-use crate::history::{KeyId, Outcome};
+use crate::history::{Action, KeyId};
 use crate::run::FINAL_POLLS;
 use crate::run::bench::Bench;
 use crate::run::seats::{Role, Wakeup};
@@ -42,12 +42,15 @@ pub(super) enum Phase {
     Recovery {
         not_before: Nanos,
     },
-    /// Every message is polled once more, from the beginning.
+    /// Every message is polled once more, from the beginning, by so many workers.
     LastPolls {
         until: Nanos,
+        pollers: usize,
     },
-    /// The committed offsets are listed once more.
-    LastList,
+    /// The committed offsets are listed once more, by one node after another.
+    LastList {
+        node: usize,
+    },
     /// Answers that clients gave up waiting for may still come, and be too late.
     Listening {
         until: Nanos,
@@ -61,7 +64,7 @@ impl Phase {
             Self::Starting => "starting",
             Self::Workload => "workload",
             Self::Recovery { .. } => "recovery",
-            Self::LastPolls { .. } | Self::LastList => "last polls",
+            Self::LastPolls { .. } | Self::LastList { .. } => "last polls",
             Self::Listening { .. } => "listening",
             Self::Done => "done",
         }
@@ -72,7 +75,7 @@ impl Phase {
     }
 
     pub(super) fn is_last(self) -> bool {
-        matches!(self, Self::LastPolls { .. } | Self::LastList)
+        matches!(self, Self::LastPolls { .. } | Self::LastList { .. })
     }
 }
 
@@ -95,12 +98,17 @@ impl<C: Cluster> Bench<'_, C> {
             {
                 self.begin_last_polls(now);
             }
-            Phase::LastPolls { until }
-                if self.no_worker_waits() && self.polls_are_over(now, until) =>
+            Phase::LastPolls { until, pollers }
+                if self.no_worker_waits() && self.polls_are_over(now, until, pollers) =>
             {
-                self.begin_last_list(now);
+                self.list_at(now, 0);
             }
-            Phase::LastList if self.no_worker_waits() => {
+            Phase::LastList { node }
+                if self.no_worker_waits() && node + 1 < self.settings.node_count =>
+            {
+                self.list_at(now, node + 1);
+            }
+            Phase::LastList { .. } if self.no_worker_waits() => {
                 self.history.finished = true;
                 let until = self.last_expired.map_or(now, |expired| expired + LATE_ANSWERS);
                 self.phase = Phase::Listening { until };
@@ -120,8 +128,8 @@ impl<C: Cluster> Bench<'_, C> {
                 Some(fault.min(self.began + self.settings.time_limit))
             }
             Phase::Recovery { not_before } => Some(not_before),
-            Phase::LastPolls { until } | Phase::Listening { until } => Some(until),
-            Phase::Starting | Phase::LastList | Phase::Done => None,
+            Phase::LastPolls { until, .. } | Phase::Listening { until } => Some(until),
+            Phase::Starting | Phase::LastList { .. } | Phase::Done => None,
         };
         [own, self.init_deadline()].into_iter().flatten().filter(|&at| at > now).min()
     }
@@ -232,8 +240,7 @@ impl<C: Cluster> Bench<'_, C> {
 
     fn crash_client(&mut self, now: Nanos, seat: usize) {
         self.abandon(now, seat, "the client crashed");
-        let crash = self.write_down(now, seat, crate::history::Action::Crash);
-        self.end(now, crash, Outcome::Ok);
+        self.write_down(now, seat, Action::Crash);
         self.replace_client(now, seat);
     }
 
@@ -254,8 +261,30 @@ impl<C: Cluster> Bench<'_, C> {
     pub(super) fn after_replacement(&mut self, now: Nanos, seat: usize) {
         match (self.seats[seat].role, self.phase) {
             (Role::Worker, Phase::LastPolls { .. }) => self.wake_at(now, seat),
+            _ => self.after_refusal(now, seat),
+        }
+    }
+
+    /// What was asked was refused: the seat goes on with something else, or tries again later.
+    pub(super) fn after_refusal(&mut self, now: Nanos, seat: usize) {
+        match (self.seats[seat].role, self.phase) {
+            (Role::Worker, Phase::LastPolls { .. }) | (Role::Consumer(_), _) => {
+                self.wake_at(now + self.consumer_interval(), seat);
+            }
             (Role::Worker, _) => self.idle.push(seat),
-            (Role::Consumer(_), _) => self.wake_at(now + POLL_INTERVAL, seat),
+        }
+    }
+
+    /// How long a consumer waits between two polls: so long that consumers add no more than a tenth to
+    /// the rate that was asked for.
+    fn consumer_interval(&self) -> Nanos {
+        let consumers = self.seats.iter().filter(|seat| seat.role != Role::Worker).count();
+        #[expect(clippy::cast_precision_loss, reason = "there are very few")]
+        let sparing = from_seconds(10.0 * consumers as f64 / self.settings.rate.max(1e-9));
+        match self.phase {
+            Phase::Workload => POLL_INTERVAL.max(sparing),
+            _ if self.phase.is_last() => POLL_INTERVAL / 10,
+            _ => POLL_INTERVAL,
         }
     }
 
@@ -276,11 +305,7 @@ impl<C: Cluster> Bench<'_, C> {
             }
             self.crash_client(now, seat);
         }
-        let pause = match (kind, self.phase.is_last()) {
-            (Kind::List, _) => 0,
-            (_, true) => POLL_INTERVAL / 10,
-            (_, false) => POLL_INTERVAL,
-        };
+        let pause = if kind == Kind::List { 0 } else { self.consumer_interval() };
         self.wake_at(now + pause, seat);
     }
 
@@ -294,9 +319,9 @@ impl<C: Cluster> Bench<'_, C> {
             return;
         }
         match (self.seats[seat].role, self.phase) {
-            (_, Phase::LastList | Phase::Listening { .. } | Phase::Done) => {}
+            (_, Phase::LastList { .. } | Phase::Listening { .. } | Phase::Done) => {}
             (Role::Consumer(group), _) => self.assign_or_poll(now, seat, group),
-            (Role::Worker, Phase::LastPolls { until }) if now < until => {
+            (Role::Worker, Phase::LastPolls { until, .. }) if now < until => {
                 if !self.seats[seat].assigned {
                     self.assign_all(now, seat);
                 }
@@ -321,9 +346,10 @@ impl<C: Cluster> Bench<'_, C> {
     }
 
     fn begin_last_polls(&mut self, now: Nanos) {
-        self.phase = Phase::LastPolls { until: now + FINAL_POLLS };
+        let pollers = self.pollers();
+        self.phase = Phase::LastPolls { until: now + FINAL_POLLS, pollers };
         self.idle.clear();
-        for seat in 0..self.pollers() {
+        for seat in 0..pollers {
             self.replace_client(now, seat);
             self.wake_at(now, seat);
         }
@@ -341,8 +367,7 @@ impl<C: Cluster> Bench<'_, C> {
     fn assign_all(&mut self, now: Nanos, seat: usize) {
         let keys: Vec<KeyId> = (0..self.generator.key_count()).collect();
         let action = self.seats[seat].client.assign_from_beginning(keys);
-        let assign = self.write_down(now, seat, action);
-        self.end(now, assign, Outcome::Ok);
+        self.write_down(now, seat, action);
         self.seats[seat].assigned = true;
     }
 
@@ -371,15 +396,15 @@ impl<C: Cluster> Bench<'_, C> {
                 .all(|(key, frontier)| place.client.position(key).unwrap_or(0) > frontier.known)
     }
 
-    fn polls_are_over(&self, now: Nanos, until: Nanos) -> bool {
-        let is_polling = |seat: &usize| {
-            *seat < self.pollers() || matches!(self.seats[*seat].role, Role::Consumer(_))
-        };
+    fn polls_are_over(&self, now: Nanos, until: Nanos, pollers: usize) -> bool {
+        let is_polling =
+            |seat: &usize| *seat < pollers || matches!(self.seats[*seat].role, Role::Consumer(_));
         now >= until || (0..self.seats.len()).filter(is_polling).all(|seat| self.caught_up(seat))
     }
 
-    fn begin_last_list(&mut self, now: Nanos) {
-        self.phase = Phase::LastList;
+    fn list_at(&mut self, now: Nanos, node: usize) {
+        self.phase = Phase::LastList { node };
+        self.seats[0].client.node = node;
         self.replace_client(now, 0);
         let keys: Vec<KeyId> = (0..self.generator.key_count()).collect();
         let list = self.seats[0].client.assign(keys);

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use crate::cluster::Cluster;
-use crate::history::{Action, Error, Offset, Operation, Outcome, Rule};
+use crate::history::{ABANDONED, Action, Error, Offset, Operation, Outcome, Rule};
 use crate::network::{Address, Envelope};
 use crate::run::REQUEST_TIMEOUT;
 use crate::run::bench::Bench;
@@ -121,6 +121,7 @@ impl<C: Cluster> Bench<'_, C> {
                 src: Address::Client(number),
                 dest: address(node),
                 body: request.body.into(),
+                life: self.nodes[node].life,
             },
         );
     }
@@ -176,7 +177,7 @@ impl<C: Cluster> Bench<'_, C> {
             }
             Ok(Err(error)) if DEFINITE_CODES.contains(&error.code) => {
                 self.end(now, waiting.operation, Outcome::Fail(error));
-                self.after(now, seat, waiting.kind, Read::new());
+                self.after_refusal(now, seat);
             }
             Ok(Err(error)) => self.give_up(now, seat, waiting, error),
             Err(text) => {
@@ -244,7 +245,7 @@ impl<C: Cluster> Bench<'_, C> {
     /// Ends what a client waits for, with an outcome that nobody knows.
     pub(super) fn abandon(&mut self, now: Nanos, seat: usize, text: &str) {
         if let Some(waiting) = self.seats[seat].waiting.take() {
-            let error = Error { code: 0, text: text.into() };
+            let error = Error { code: ABANDONED, text: text.into() };
             self.end(now, waiting.operation, Outcome::Info(error));
         }
     }

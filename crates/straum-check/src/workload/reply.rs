@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{Error, KeyId, Message, Offset};
@@ -76,11 +76,11 @@ pub fn read(kind: Kind, body: &str) -> Result<Reply, String> {
         return Err(format!("type is {:?}, expected {expected:?} or \"error\"", head.kind));
     }
     match kind {
-        Kind::Init => strict::<Empty>(body).map(|_| Reply::Init),
-        Kind::Send => strict::<SendOk>(body).map(|ok| Reply::Send(ok.offset)),
-        Kind::Poll => strict::<PollOk>(body).map(|ok| Reply::Poll(ok.msgs.0)),
-        Kind::Commit => strict::<Empty>(body).map(|_| Reply::Commit),
-        Kind::List => strict::<ListOk>(body).map(|ok| Reply::List(ok.offsets.0)),
+        Kind::Init => parse::<Empty>(body).map(|_| Reply::Init),
+        Kind::Send => parse::<SendOk>(body).map(|ok| Reply::Send(ok.offset)),
+        Kind::Poll => parse::<PollOk>(body).map(|ok| Reply::Poll(ok.msgs.0)),
+        Kind::Commit => parse::<Empty>(body).map(|_| Reply::Commit),
+        Kind::List => parse::<ListOk>(body).map(|ok| Reply::List(ok.offsets.0)),
     }
 }
 
@@ -98,10 +98,6 @@ impl Kind {
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, String> {
     serde_json::from_str(body).map_err(|error| error.to_string())
-}
-
-fn strict<T: DeserializeOwned>(body: &str) -> Result<T, String> {
-    parse(body)
 }
 
 /// Errors may carry more fields than these.

@@ -327,7 +327,7 @@ fn a_lower_commit_after_a_higher_one_changes_nothing() {
 }
 
 #[test]
-fn only_the_last_list_at_the_end_must_have_the_commits_and_only_those_before_it() {
+fn only_the_last_list_of_each_node_must_have_the_commits_and_only_those_before_it() {
     let before = "p0@n0 send k 1 -> ok 0
                   p1@n0 poll k:0 -> ok k 0=1
                   p1@n0 commit k:0 -> ok
@@ -336,6 +336,7 @@ fn only_the_last_list_at_the_end_must_have_the_commits_and_only_those_before_it(
     assert_eq!(found(before), ["commit-missing"]);
     assert_eq!(found(&format!("{before} last p4@n1 assign k -> ok k:0")), [""; 0]);
     assert_eq!(found(&format!("{before} last p4@n1 assign k -> info")), ["commit-missing"]);
+    assert_eq!(found(&format!("{before} last p4@n0 assign k -> ok k:0")), ["commit-missing"]);
     let during = "p0@n0 send k 1 -> ok 0
                   p1@n0 poll k:0 -> ok k 0=1
                   last p3@n1 assign k -> ok +3

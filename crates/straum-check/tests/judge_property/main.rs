@@ -66,7 +66,7 @@ fn expected_when_forgotten(history: &History, whole: &History, key: u32) -> Vec<
             operation.last
                 && operation.outcome == Outcome::Ok
                 && from.iter().any(|(of, from)| *of == key && *from <= offset)
-                && messages.iter().all(|(of, answer)| *of != key || answer.is_empty())
+                && messages.iter().all(|(_, answer)| answer.is_empty())
         }
         _ => false,
     });

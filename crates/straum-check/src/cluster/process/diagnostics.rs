@@ -9,6 +9,8 @@ use super::lines::Lines;
 
 /// How many lines are kept in memory.
 const TAIL_LINES: usize = 20;
+/// What is written to a log at most, in bytes: a node that never stops complaining must not fill the disk.
+const LOG_BYTES: usize = 64 * 1024 * 1024;
 /// Longer lines are kept in pieces.
 const LINE_BYTES: usize = 1000;
 
@@ -17,6 +19,7 @@ const LINE_BYTES: usize = 1000;
 pub(super) struct Diagnostics {
     name: String,
     log: Option<File>,
+    log_left_bytes: usize,
     lines: Lines,
     tail: VecDeque<String>,
     /// Whether it goes to our own stderr too.
@@ -27,14 +30,33 @@ impl Diagnostics {
     /// With `<name>.log` in `log_dir`, if given, begun anew.
     pub(super) fn new(name: String, log_dir: Option<&Path>, echoed: bool) -> io::Result<Self> {
         let log = log_dir.map(|dir| File::create(dir.join(format!("{name}.log")))).transpose()?;
-        Ok(Self { name, log, lines: Lines::new(LINE_BYTES), tail: VecDeque::new(), echoed })
+        Ok(Self {
+            name,
+            log,
+            log_left_bytes: LOG_BYTES,
+            lines: Lines::new(LINE_BYTES),
+            tail: VecDeque::new(),
+            echoed,
+        })
     }
 
     pub(super) fn take(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut lines = Vec::new();
         self.lines.cut(bytes, |line| lines.push(line));
         self.keep(lines);
-        self.log.as_mut().map_or(Ok(()), |log| log.write_all(bytes))
+        self.write_log(bytes)
+    }
+
+    fn write_log(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let written = &bytes[..bytes.len().min(self.log_left_bytes)];
+        self.log_left_bytes -= written.len();
+        log.write_all(written)?;
+        if self.log_left_bytes == 0 {
+            log.write_all(b"\nstraum-check: no more is kept\n")?;
+            self.log = None;
+        }
+        Ok(())
     }
 
     /// The process behind it has ended; another may follow.
