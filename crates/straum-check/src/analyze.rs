@@ -23,12 +23,13 @@ pub(crate) fn run(options: &Analyze) -> Result<Ended> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let verdict = judge::judge(&history, &Demands { availability: options.availability });
     let operations = history.operations.iter();
+    let workload = operations.clone().filter(|operation| !operation.last);
     let run = report::Run {
         options: &[("history".into(), path.display().to_string())],
         command: &test::command(),
         seed: None,
         started: &store::now(),
-        elapsed: operations.clone().map(|operation| operation.completed).max().unwrap_or(0),
+        elapsed: workload.map(|operation| operation.completed).max().unwrap_or(0),
         node_count: operations.map(|operation| operation.node as usize + 1).max().unwrap_or(0),
         history: &history,
         verdict: &verdict,

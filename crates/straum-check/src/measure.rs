@@ -23,6 +23,9 @@ pub struct Measures {
     pub operations: BTreeMap<Kind, Outcomes>,
     /// How operations that ask a node ended: all but crashes and assigns from the beginning.
     pub all_operations: Outcomes,
+    /// How many of [`all_operations`](Self::all_operations) belong to the workload: all but the final
+    /// polls. Rates count these.
+    pub workload_operations: u64,
     /// The share of [`all_operations`](Self::all_operations) that succeeded, 0 to 1; none without
     /// operations.
     pub ok_fraction: Option<f64>,
@@ -113,8 +116,14 @@ pub fn measure(history: &History) -> Measures {
         worst_lag: lag::worst(history, &lags),
         series: series::of(history, &lags),
         operations: count(history),
+        workload_operations: requests_of_workload(history).count() as u64,
         all_operations,
     }
+}
+
+/// The operations that ask a node, without those of the final polls.
+fn requests_of_workload(history: &History) -> impl Iterator<Item = &Operation> {
+    history.operations.iter().filter(|operation| asks_a_node(operation) && !operation.last)
 }
 
 fn count(history: &History) -> BTreeMap<Kind, Outcomes> {
@@ -135,7 +144,7 @@ fn count_requests(history: &History) -> Outcomes {
 }
 
 /// Whether the operation is a request to a node; others always succeed and take no time.
-fn asks_a_node(operation: &Operation) -> bool {
+pub(crate) fn asks_a_node(operation: &Operation) -> bool {
     !matches!(operation.action, Action::Crash | Action::Assign { from_beginning: true, .. })
 }
 

@@ -14,6 +14,7 @@ mod page;
 mod progress;
 mod rate_chart;
 mod results;
+mod retold;
 mod rows;
 mod scale;
 mod sequence;
@@ -26,11 +27,11 @@ use std::path::{Path, PathBuf};
 pub use progress::{Progress, progress_line};
 pub use summary::{summary, wants_colour};
 
-use crate::history::History;
+use crate::history::{Crash, History};
 use crate::judge::Verdict;
-use crate::measure::{Measures, share};
+use crate::measure::{Measures, float, share};
 use crate::network::{Counts, Journaled};
-use crate::time::Nanos;
+use crate::time::{Nanos, seconds};
 
 /// A run that is over, as it is told.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +44,7 @@ pub struct Run<'a> {
     pub seed: Option<u64>,
     /// When it started, as text.
     pub started: &'a str,
-    /// How long it took.
+    /// When the workload ended, since the start of the run; the final polls come after that.
     pub elapsed: Nanos,
     /// How many nodes there were.
     pub node_count: usize,
@@ -80,6 +81,23 @@ impl Run<'_> {
     /// `count` messages for each operation; none if nothing was counted.
     fn per_operation(&self, count: u64) -> Option<f64> {
         share(count, self.measures.all_operations.sum()).filter(|_| self.counts.all > 0)
+    }
+
+    /// Operations of the workload in a second.
+    fn rate_per_s(&self) -> f64 {
+        float(self.measures.workload_operations) / seconds(self.elapsed.max(1))
+    }
+
+    /// The last lines that the node of a crash wrote to stderr, if there are any.
+    fn stderr_of(&self, crash: &Crash) -> Option<&str> {
+        let tail = self.stderr_tails.get(crash.node as usize)?.trim_end();
+        (!tail.is_empty()).then_some(tail)
+    }
+
+    /// When the last that is known of the run happened.
+    fn end(&self) -> Nanos {
+        let ends = self.history.operations.iter().map(|operation| operation.completed);
+        ends.max().unwrap_or(0).max(self.elapsed)
     }
 
     /// How many anomalies were found.

@@ -155,6 +155,18 @@ fn a_series_has_every_operation_once_and_no_more_than_200_elements() {
 }
 
 #[test]
+fn the_final_polls_are_no_part_of_a_rate() {
+    let mut last = operation(1_500, 1_501, poll(0, &[0]));
+    last.last = true;
+    let measures = measured(vec![operation(0, 1, send(0)), operation(1, 2, assign(true)), last]);
+    assert_eq!(measures.all_operations.sum(), 2);
+    assert_eq!(measures.workload_operations, 1);
+    let series = measures.series;
+    assert_eq!(series.rates.ok_per_s.iter().filter(|rate| **rate > 0.0).count(), 1);
+    assert_eq!(series.latencies[&Kind::Poll].p99_ms.iter().flatten().count(), 1);
+}
+
+#[test]
 fn a_span_without_answers_has_no_latency() {
     let series = measured(vec![operation(0, 1, send(0)), operation(1_900, 2_000, send(1))]).series;
     let latencies = &series.latencies[&Kind::Send].p50_ms;

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use straum_check::history::{Action, Error, Fault, History, Message, Operation, Outcome};
+use straum_check::history::{Action, Crash, Error, Fault, History, Message, Operation, Outcome};
 use straum_check::judge::{Anomaly, Finding, Validity, Verdict};
 use straum_check::measure::measure;
 use straum_check::network::{Address, Counts, Envelope, Journaled};
@@ -77,12 +77,20 @@ fn journal() -> Vec<Journaled> {
     };
     let (client, node, peer) = (Address::Client(5), Address::Node(0), Address::Node(1));
     let send = r#"{"type":"send","key":"<b>","msg":41,"msg_id":1}"#;
+    let answer = r#"{"type":"send_ok","offset":0,"in_reply_to":1}"#;
+    let polled = 2 * SECOND + 2 * MILLISECOND;
+    let poll = 3 * SECOND;
     vec![
         message(SECOND - 1, Some(SECOND), Address::Client(77), node, r#"{"type":"earlier"}"#),
         message(SECOND, Some(SECOND), client, node, send),
         message(SECOND + 1, None, node, peer, r#"{"type":"tell"}"#),
-        message(SECOND + 2, Some(SECOND + 2), node, client, r#"{"type":"send_ok","offset":0}"#),
-        message(2 * SECOND, Some(2 * SECOND), client, node, r#"{"type":"poll"}"#),
+        message(SECOND + 1, Some(SECOND + 1), node, client, r#"{"type":"stray","in_reply_to":9}"#),
+        message(SECOND + 2, Some(SECOND + 2), node, client, answer),
+        message(2 * SECOND, Some(2 * SECOND), client, node, r#"{"type":"poll","msg_id":2}"#),
+        message(polled, Some(polled), node, client, r#"{"type":"poll_ok","in_reply_to":2}"#),
+        message(polled, Some(polled), client, node, r#"{"type":"commit_offsets","msg_id":3}"#),
+        message(poll, Some(poll), client, node, r#"{"type":"poll","msg_id":4}"#),
+        message(poll + 1, Some(poll + 1), node, client, r#"{"type":"error","in_reply_to":4}"#),
     ]
 }
 
@@ -127,6 +135,12 @@ impl Told {
         let path = self.with("straum-check test", |run| write_all(run).unwrap());
         std::fs::read_to_string(path).unwrap()
     }
+
+    /// What the page left beside it.
+    fn results(&self) -> Value {
+        let text = std::fs::read_to_string(self.folder.join("results.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
 }
 
 fn valid() -> Verdict {
@@ -139,7 +153,7 @@ fn the_summary_says_the_verdict_first_and_how_to_run_again() {
     let text =
         told.with("straum-check test -w kafka --bin ./n -- --fast", |run| summary(run, false));
     let verdict = text.lines().find(|line| !line.is_empty()).unwrap();
-    assert_eq!(verdict, "[ VALID ]  no anomaly in 3 operations on 2 nodes in 4.00 s");
+    assert_eq!(verdict, "[ VALID ]  no anomaly in 3 operations on 2 nodes, 4.00 s of workload");
     assert!(text.contains("--bin ./n --seed 42 -- --fast\n"), "{text}");
     assert!(text.contains("per operation 2.00: 1.33 with clients, 0.667 among servers"), "{text}");
     assert!(!text.contains('\x1b'), "{text}");
@@ -164,17 +178,17 @@ fn only_the_verdict_is_coloured() {
 fn however_much_was_found_the_terminal_is_not_flooded() {
     let told = Told::new("flood", lost(1_000_000, 20));
     let text = told.with("straum-check test", |run| summary(run, false));
-    assert!(text.lines().count() <= 42, "{text}");
+    assert!(text.lines().count() <= 43, "{text}");
     assert!(text.contains("lost-write (1,000,000): An acknowledged message is gone."), "{text}");
     assert!(text.contains("also: lost-write (1,000,000), "), "{text}");
 }
 
 #[test]
 fn results_have_the_documented_names() {
-    let told = Told::new("results", lost(17, 1));
+    let mut told = Told::new("results", lost(17, 1));
+    told.history.crash = Some(Crash { node: 1, text: "ended by itself".to_owned() });
     told.page();
-    let text = std::fs::read_to_string(told.folder.join("results.json")).unwrap();
-    let results: Value = serde_json::from_str(&text).unwrap();
+    let results = told.results();
     let documented = include_str!("../../../docs/results.md");
     for (name, value) in results.as_object().unwrap() {
         assert!(documented.contains(&format!("| `{name}`")), "{name} is not documented");
@@ -206,10 +220,100 @@ fn the_worst_anomaly_comes_with_its_operations_and_messages() {
     let page = Told::new("worst", lost(17, 2)).page();
     assert!(page.contains("send 41 to key &lt;b&gt;") && page.contains("at offset 0"));
     assert_eq!(page.matches("class=\"diagram\"").count(), 1);
-    assert_eq!(page.matches("class=\"arrow proof\"").count(), 3);
+    assert_eq!(page.matches("class=\"arrow proof\"").count(), 6);
     assert_eq!(page.matches("class=\"arrow lost\"").count(), 1);
     assert!(page.contains("kill n0 begins"));
     assert!(!page.contains("earlier"), "a message of another client");
+    assert!(!page.contains("stray"), "an answer to something else");
+    assert!(!page.contains("c5 to n0, 2.002 s"), "a request that left as the answer came");
+}
+
+#[test]
+fn an_anomaly_after_the_last_message_kept_is_drawn_from_the_history() {
+    let mut told = Told::new("late", lost(17, 1));
+    told.journal.truncate(1);
+    let mut other = told.history.operations[0].clone();
+    (other.process, other.invoked, other.completed) = (6, SECOND + 1, SECOND + 2);
+    let mut elsewhere = other.clone();
+    (elsewhere.process, elsewhere.node) = (7, 1);
+    told.history.operations.extend([other, elsewhere]);
+    let page = told.page();
+    assert_eq!(page.matches("class=\"diagram\"").count(), 1);
+    assert_eq!(page.matches("class=\"arrow proof\"").count(), 6);
+    assert!(page.contains("n0 to c5, 1.002 s") && page.contains("&quot;msgs&quot;"));
+    assert!(page.contains("c6 to n0, 1.000 s") && !page.contains("c7 to n1"));
+    assert!(page.contains("messages among servers were not kept that late"));
+    assert!(!page.contains("earlier"), "a message of another time");
+}
+
+#[test]
+fn an_answer_that_came_after_the_last_message_kept_is_drawn_too() {
+    let mut told = Told::new("cut", lost(17, 1));
+    told.journal.truncate(2);
+    let page = told.page();
+    assert_eq!(page.matches("c5 to n0, 1.000 s").count(), 1, "the request is in the journal");
+    assert_eq!(page.matches("n0 to c5, 1.002 s").count(), 1, "the answer is not");
+}
+
+#[test]
+fn without_operations_of_the_anomaly_the_first_messages_are_shown_and_why() {
+    let mut verdict = lost(17, 1);
+    verdict.findings[0].examples[0].evidence.clear();
+    let page = Told::new("nobody", verdict).page();
+    assert!(page.contains("The first messages") && page.contains("names no request"));
+}
+
+#[test]
+fn two_examples_of_a_finding_are_open_and_the_others_folded() {
+    let page = Told::new("folded", lost(17, 1)).page();
+    let (open, folded) = page.split_once("<details class=\"more\">").unwrap();
+    let examples = |html: &str| html.matches("was acknowledged\nand never seen").count();
+    assert_eq!((examples(open), examples(folded)), (2, 6));
+    assert!(folded.starts_with("<summary>6 more in full</summary><ol start=\"3\">"));
+}
+
+#[test]
+fn a_crash_is_told_before_all_else_in_every_file() {
+    let mut told = Told::new("crash", Verdict { validity: Validity::Unknown, findings: vec![] });
+    told.history.finished = false;
+    told.history.crash =
+        Some(Crash { node: 0, text: "ended by itself (exit status: 3)".to_owned() });
+    let headline = "n0 ended by itself (exit status: 3) after 4.00 s";
+    let text = told.with("straum-check test", |run| summary(run, false));
+    assert!(text.starts_with(&format!("\n[ CRASHED ]  {headline}\n")), "{text}");
+    let page = told.page();
+    let (header, _) = page.split_once("</header>").unwrap();
+    assert!(header.contains("Crashed") && header.contains(headline), "{header}");
+    assert!(header.contains("panicked &lt;here&gt;"), "what the node wrote to stderr");
+    let crash = &told.results()["crash"];
+    assert_eq!(crash["node"], 0);
+    assert_eq!(crash["text"], "ended by itself (exit status: 3)");
+}
+
+#[test]
+fn what_was_found_before_a_crash_is_told_too() {
+    let mut told = Told::new("found", lost(17, 1));
+    told.history.crash = Some(Crash { node: 7, text: "cannot be started".to_owned() });
+    let text = told.with("straum-check test", |run| summary(run, false));
+    assert!(text.contains("n7 cannot be started after 4.00 s; 17 anomalies found\n"), "{text}");
+    assert!(text.contains("lost-write (17)"), "{text}");
+    assert!(told.page().contains("lost-write"));
+}
+
+#[test]
+fn a_rate_is_that_of_the_workload() {
+    let mut told = Told::new("rate", valid());
+    let mut last = told.history.operations[1].clone();
+    (last.last, last.invoked, last.completed) = (true, 9 * SECOND, 10 * SECOND);
+    told.history.operations.push(last);
+    let text = told.with("straum-check test", |run| summary(run, false));
+    let line =
+        "workload    3 operations in 4.00 s: 0.750 a second, then 1 operation in the final polls";
+    assert!(text.contains(line), "{text}");
+    assert!(told.page().contains("0.750 a second in the workload"));
+    let results = told.results();
+    assert_eq!(results["operations_per_s"], 0.75);
+    assert_eq!(results["elapsed_s"], 4.0);
 }
 
 #[test]
@@ -220,12 +324,14 @@ fn without_an_anomaly_the_first_messages_are_shown() {
 }
 
 #[test]
-fn a_history_without_messages_has_a_report_without_them() {
+fn a_history_without_messages_has_a_report_without_those_among_servers() {
     let mut told = Told::new("analyzed", lost(1, 1));
     told.journal.clear();
     told.counts = Counts::default();
     let page = told.page();
-    assert!(!page.contains("class=\"diagram\"") && !page.contains("Messages by kind"));
+    assert_eq!(page.matches("class=\"arrow proof\"").count(), 6);
+    assert!(page.contains("which has no messages among servers"));
+    assert!(!page.contains("Messages by kind"));
     assert!(!page.contains("messages per op") && page.contains("lost-write"));
 }
 

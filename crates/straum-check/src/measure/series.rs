@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::lag::PollLag;
-use super::{Kind, asks_a_node, end, float, latency, milliseconds};
+use super::{Kind, end, float, latency, milliseconds, requests_of_workload};
 use crate::history::{History, Outcome};
 use crate::time::{MILLISECOND, Nanos, seconds};
 
@@ -19,7 +19,7 @@ const BUCKETS: u64 = 200;
 pub struct Series {
     /// How long a span is.
     pub bucket_ms: u64,
-    /// Operations by when they ended.
+    /// Operations of the workload by when they ended; the final polls are left out.
     pub rates: Rates,
     /// Latencies by when the operation began.
     pub latencies: BTreeMap<Kind, LatencySeries>,
@@ -107,8 +107,7 @@ impl Grid {
 
 fn rates(history: &History, grid: &Grid) -> Rates {
     let mut counts = [vec![0; grid.count], vec![0; grid.count], vec![0; grid.count]];
-    let requests = history.operations.iter().filter(|operation| asks_a_node(operation));
-    for operation in requests {
+    for operation in requests_of_workload(history) {
         let outcome = match operation.outcome {
             Outcome::Ok => 0,
             Outcome::Fail(_) => 1,

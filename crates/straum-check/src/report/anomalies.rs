@@ -2,12 +2,13 @@
 //! than a person reads.
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use super::diagram;
 use super::figures::{count, moment, span};
 use super::html::escape;
 use super::operations::{answered, asked, name, outcome};
-use super::sequence::{self, Sequence};
+use super::sequence::{self, Around, Shown};
 use super::{Run, figures};
 use crate::judge::{Anomaly, Finding};
 
@@ -17,39 +18,60 @@ const OPEN: usize = 3;
 /// How many operations of a proof are shown.
 const EVIDENCE: usize = 8;
 
+/// How many examples of a finding are shown from the start.
+const OPEN_EXAMPLES: usize = 2;
+
 /// How much is shown of a text.
 const TEXT_CHARS: usize = 1_000;
 
 /// The findings, worst first; the worst anomaly with its messages.
-pub(super) fn section(run: &Run<'_>) -> String {
+pub(super) fn section(run: &Run<'_>, around_worst: &Around) -> String {
     if run.verdict.findings.is_empty() {
         return String::new();
     }
     let findings = run.verdict.findings.iter().enumerate();
-    let told: String = findings.map(|(rank, finding)| told(run, finding, rank)).collect();
+    let diagram = messages_around(run, around_worst);
+    let told: String = findings
+        .map(|(rank, finding)| told(run, finding, rank, if rank == 0 { &diagram } else { "" }))
+        .collect();
     format!("<section><h2>What was found, worst first</h2>{told}</section>\n")
 }
 
-fn told(run: &Run<'_>, finding: &Finding, rank: usize) -> String {
+/// A finding, with `diagram` under its first example.
+fn told(run: &Run<'_>, finding: &Finding, rank: usize, diagram: &str) -> String {
     let open = if rank < OPEN { " open" } else { "" };
     let mut html = format!(
         "<details class=\"finding\"{open}><summary><b>{}</b> <span class=\"times\">{}</span> \
-         <span class=\"meaning\">{}</span></summary><ol>",
+         <span class=\"meaning\">{}</span></summary>",
         escape(finding.name),
         count(finding.count),
         escape(finding.meaning)
     );
-    for (i, anomaly) in finding.examples.iter().enumerate() {
-        let diagram =
-            if rank == 0 && i == 0 { messages_around(run, anomaly) } else { String::new() };
-        let _ = write!(html, "<li>{}{diagram}</li>", example(run, anomaly));
+    let open = finding.examples.len().min(OPEN_EXAMPLES);
+    html.push_str(&examples(run, finding, 0..open, diagram));
+    let folded = finding.examples.len() - open;
+    if folded > 0 {
+        let rest = examples(run, finding, open..finding.examples.len(), "");
+        let _ = write!(
+            html,
+            "<details class=\"more\"><summary>{folded} more in full</summary>{rest}</details>"
+        );
     }
-    html.push_str("</ol>");
     let untold = finding.count.saturating_sub(finding.examples.len() as u64);
     if untold > 0 {
         let _ = write!(html, "<p class=\"note\">… and {} more</p>", count(untold));
     }
     html + "</details>"
+}
+
+/// Some examples, numbered by their place among all, with `diagram` under the first of them.
+fn examples(run: &Run<'_>, finding: &Finding, shown: Range<usize>, diagram: &str) -> String {
+    let mut html = format!("<ol start=\"{}\">", shown.start + 1);
+    for (place, anomaly) in finding.examples[shown].iter().enumerate() {
+        let diagram = if place == 0 { diagram } else { "" };
+        let _ = write!(html, "<li>{}{diagram}</li>", example(run, anomaly));
+    }
+    html + "</ol>"
 }
 
 fn example(run: &Run<'_>, anomaly: &Anomaly) -> String {
@@ -92,30 +114,40 @@ fn row(run: &Run<'_>, anomaly: &Anomaly, index: usize) -> String {
     )
 }
 
-fn messages_around(run: &Run<'_>, anomaly: &Anomaly) -> String {
-    let sequence = sequence::around(run, anomaly);
-    let note = "Time runs downwards, not to scale. Strong arrows belong to the operations above.";
-    messages(run, "The messages around it", note, &sequence)
+fn messages_around(run: &Run<'_>, around: &Around) -> String {
+    let untold = match (around.retold, run.journal.is_empty()) {
+        (false, _) => "",
+        (true, true) => " Drawn from the history, which has no messages among servers.",
+        (true, false) => {
+            " Drawn from what the clients saw: messages among servers were not kept that late."
+        }
+    };
+    let note = format!(
+        "Time runs downwards, not to scale. Strong arrows belong to the operations above.{untold}"
+    );
+    messages(run, "The messages around it", &note, &around.messages)
 }
 
 /// A section with the first messages of a run, if there is nothing better to show.
 pub(super) fn first_messages(run: &Run<'_>) -> String {
-    let diagram = messages(
-        run,
-        "The first messages",
-        "Time runs downwards, not to scale.",
-        &sequence::first(run),
-    );
+    let why = if run.verdict.findings.is_empty() {
+        ""
+    } else {
+        " The worst anomaly names no request to a node that could be drawn."
+    };
+    let note = format!("Time runs downwards, not to scale.{why}");
+    let diagram = messages(run, "The first messages", &note, &sequence::first(run));
     if diagram.is_empty() { diagram } else { format!("<section>{diagram}</section>\n") }
 }
 
-fn messages(run: &Run<'_>, title: &str, note: &str, sequence: &Sequence<'_>) -> String {
+fn messages(run: &Run<'_>, title: &str, note: &str, sequence: &[Shown]) -> String {
     if sequence.is_empty() {
         return String::new();
     }
     let svg = diagram::svg(sequence, &run.history.faults);
     format!(
-        "<figure class=\"messages\"><figcaption><h3>{title}</h3><span class=\"note\">{note} Point at \
-         one to read all of it.</span></figcaption><div class=\"scroll\">{svg}</div></figure>"
+        "<figure class=\"messages\"><figcaption><h3>{title}</h3></figcaption>\
+         <div class=\"scroll\">{svg}</div><p class=\"note\">{note} Point at a message to read all of \
+         it.</p></figure>"
     )
 }

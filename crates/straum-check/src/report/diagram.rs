@@ -19,10 +19,14 @@ use crate::time::seconds;
 const MARGIN: f64 = 84.0;
 /// What the parties share, if they are not too many.
 const WIDTH: f64 = 1_030.0;
-const CHAR: f64 = 6.3;
+const CHAR: f64 = 6.7;
+/// Less than this of the fields says nothing.
+const LEAST_FIELDS: usize = 4;
+/// Before a label and after it, so that it keeps off the lifelines.
+const GAP: f64 = 9.0;
 
 /// The diagram; empty without messages.
-pub(super) fn svg(sequence: &[Shown<'_>], faults: &[Fault]) -> String {
+pub(super) fn svg(sequence: &[Shown], faults: &[Fault]) -> String {
     if sequence.is_empty() {
         return String::new();
     }
@@ -57,7 +61,7 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(sequence: &[Shown<'_>]) -> Self {
+    fn of(sequence: &[Shown]) -> Self {
         let mut places = BTreeMap::new();
         for Shown { message, .. } in sequence {
             for address in [message.envelope.src, message.envelope.dest] {
@@ -134,7 +138,7 @@ fn mark(svg: &mut String, columns: &Columns, y: f64, text: &str, class: &str) {
     );
 }
 
-fn arrow(svg: &mut String, columns: &Columns, shown: &Shown<'_>, from_y: f64, to_y: f64) {
+fn arrow(svg: &mut String, columns: &Columns, shown: &Shown, from_y: f64, to_y: f64) {
     let envelope = &shown.message.envelope;
     let (from_x, to_x) = (columns.x(envelope.src), columns.x(envelope.dest));
     let lost = shown.message.received.is_none();
@@ -152,7 +156,7 @@ fn arrow(svg: &mut String, columns: &Columns, shown: &Shown<'_>, from_y: f64, to
         svg,
         "<g class=\"arrow {class}\"><title>{}</title><path d=\"{path}\"/>{}</g>",
         escape(&title(shown)),
-        label(columns, envelope, from_x, to_x, from_y)
+        label(envelope, columns.step, from_x, to_x, from_y)
     );
 }
 
@@ -184,8 +188,8 @@ fn lost_path(from_x: f64, to_x: f64, y: f64) -> String {
     )
 }
 
-fn title(shown: &Shown<'_>) -> String {
-    let message = shown.message;
+fn title(shown: &Shown) -> String {
+    let message = &shown.message;
     let arrival = match message.received {
         Some(received) => format!("arrives after {}", span(received.saturating_sub(message.sent))),
         None => "lost".to_owned(),
@@ -195,13 +199,10 @@ fn title(shown: &Shown<'_>) -> String {
     format!("{} to {}, {}, {arrival}\n{body}", envelope.src, envelope.dest, moment(message.sent))
 }
 
-/// The message's kind and what it says, above the tail of its arrow.
-fn label(columns: &Columns, envelope: &Envelope, from_x: f64, to_x: f64, y: f64) -> String {
-    let (kind, fields) = described(&envelope.body);
-    let room = ((to_x - from_x).abs() - 20.0).max(columns.step - 20.0);
-    let kind = shorten(&kind, 24);
-    let fields = shorten(&fields, most_chars(room).saturating_sub(kind.chars().count() + 1));
-    let (anchor, shift) = if to_x < from_x { ("end", -9.0) } else { ("start", 9.0) };
+/// The message's kind and what it says, above the tail of its arrow and before the next lifeline.
+fn label(envelope: &Envelope, step: f64, from_x: f64, to_x: f64, y: f64) -> String {
+    let (kind, fields) = fitting(&envelope.body, most_chars(step - 2.0 * GAP));
+    let (anchor, shift) = if to_x < from_x { ("end", -GAP) } else { ("start", GAP) };
     format!(
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\"><tspan class=\"kind\">{}</tspan> {}\
          </text>",
@@ -210,6 +211,15 @@ fn label(columns: &Columns, envelope: &Envelope, from_x: f64, to_x: f64, y: f64)
         escape(&kind),
         escape(&fields)
     )
+}
+
+/// The kind and the fields of a body in at most so many characters, a space between them included.
+fn fitting(body: &str, most_chars: usize) -> (String, String) {
+    let (kind, fields) = described(body);
+    let kind = shorten(&kind, most_chars);
+    let room = most_chars.saturating_sub(kind.chars().count() + 1);
+    let fields = if room < LEAST_FIELDS { String::new() } else { shorten(&fields, room) };
+    (kind, fields)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few dozens")]
@@ -234,7 +244,19 @@ fn described(body: &str) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::described;
+    use super::{described, fitting};
+
+    #[test]
+    fn a_label_is_never_longer_than_its_room() {
+        let body = r#"{"type":"list_committed_offsets_ok","offsets":{"0":12345,"1":67890}}"#;
+        for most in 1..80 {
+            let (kind, fields) = fitting(body, most);
+            let between = usize::from(!fields.is_empty());
+            let length = kind.chars().count() + between + fields.chars().count();
+            assert!(length <= most, "{kind} {fields}");
+        }
+        assert_eq!(fitting(body, 10).0, "list_comm…");
+    }
 
     #[test]
     fn a_body_is_told_by_its_kind_and_what_it_says() {

@@ -18,8 +18,12 @@ pub(super) fn count(number: u64) -> String {
 
 /// `3 polls`, `1 poll`
 pub(super) fn plural(number: u64, noun: &str) -> String {
-    let end = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{end}", count(number))
+    plural_of(number, noun, &format!("{noun}s"))
+}
+
+/// `3 anomalies`, `1 anomaly`
+pub(super) fn plural_of(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// Three digits: `0.0123`, `1.23`, `12.3`, `123`, `1,235`.

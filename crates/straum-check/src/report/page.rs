@@ -5,11 +5,10 @@ use std::fmt::Write;
 use super::figures::{count, moment, percent, plural, shorten, span, span_ms, three_digits};
 use super::html::escape;
 use super::summary::{faults, sentence};
-use super::{Run, anomalies, bars, lag_chart, latency_chart, rate_chart};
+use super::{Run, anomalies, bars, lag_chart, latency_chart, rate_chart, sequence};
 use crate::history::{Rule, Violation};
 use crate::judge::Validity;
-use crate::measure::{Kind, float};
-use crate::time::seconds;
+use crate::measure::Kind;
 
 /// How many violations and faults are listed.
 const LISTED: usize = 20;
@@ -17,11 +16,18 @@ const LISTED: usize = 20;
 /// How many characters of a node's stderr are shown.
 const STDERR_CHARS: usize = 8_000;
 
+/// How many of its last lines are shown beside a crash.
+const LAST_WORDS: usize = 12;
+
 /// The page.
 pub(super) fn html(run: &Run<'_>) -> String {
-    let worst_first = anomalies::section(run);
-    let first_messages =
-        if worst_first.is_empty() { anomalies::first_messages(run) } else { String::new() };
+    let around_worst = sequence::around_worst(run);
+    let worst_first = anomalies::section(run, &around_worst);
+    let first_messages = if around_worst.messages.is_empty() {
+        anomalies::first_messages(run)
+    } else {
+        String::new()
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -44,6 +50,7 @@ pub(super) fn html(run: &Run<'_>) -> String {
 /// The verdict's CSS class and word.
 fn word(run: &Run<'_>) -> (&'static str, &'static str) {
     match run.verdict.validity {
+        _ if run.history.crash.is_some() => ("crashed", "Crashed"),
         Validity::Valid => ("valid", "Valid"),
         Validity::Invalid => ("invalid", "Invalid"),
         Validity::Unknown => ("unknown", "Unknown"),
@@ -58,12 +65,26 @@ fn header(run: &Run<'_>) -> String {
         let _ = write!(options, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
     }
     format!(
-        "<header class=\"{class}\"><h1>{word}</h1><p class=\"sentence\">{}</p>\
+        "<header class=\"{class}\"><h1>{word}</h1><p class=\"sentence\">{}</p>{}\
          <p class=\"note\">Started {} · seed {seed}</p><pre><code>{}</code></pre>\
          <details><summary>Options</summary><dl>{options}</dl></details></header>\n",
         escape(&sentence(run)),
+        last_words(run),
         escape(run.started),
         escape(&run.command_again())
+    )
+}
+
+/// What the node of a crash said last.
+fn last_words(run: &Run<'_>) -> String {
+    let told = run.history.crash.as_ref().and_then(|crash| Some((crash, run.stderr_of(crash)?)));
+    let Some((crash, tail)) = told else { return String::new() };
+    let skipped = tail.lines().count().saturating_sub(LAST_WORDS);
+    let lines: Vec<&str> = tail.lines().skip(skipped).collect();
+    format!(
+        "<p class=\"note\">The last that n{} wrote to stderr:</p><pre><code>{}</code></pre>",
+        crash.node,
+        escape(last_chars(&lines.join("\n"), STDERR_CHARS))
     )
 }
 
@@ -77,8 +98,8 @@ fn tiles(run: &Run<'_>) -> String {
     let (send_p99, send_p50) = latency(Kind::Send);
     let (poll_p99, poll_p50) = latency(Kind::Poll);
     let mut html = String::from("<div class=\"tiles\">");
-    let rate = three_digits(float(all.sum()) / seconds(run.elapsed.max(1)));
-    tile(&mut html, "operations", &count(all.sum()), &format!("{rate} a second"));
+    let rate = format!("{} a second in the workload", three_digits(run.rate_per_s()));
+    tile(&mut html, "operations", &count(all.sum()), &rate);
     tile(
         &mut html,
         "ok",

@@ -11,18 +11,23 @@ fn completed(snapshot: &Snapshot) -> u64 {
     snapshot.ok + snapshot.fail + snapshot.info
 }
 
-/// `  12.0 s of 20 s   1,003/s   ok 12,034   fail 0   info 3   now: kill n1`
+/// `  12.0 s of 20 s   1,003/s   ok 12,034   fail 0   info 3   now: kill n1`. Before and after the
+/// workload there is neither a limit nor a rate to hold: `  15.1 s   last polls   ok 12,034 …`.
 pub fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
     let faults = if now.faults.is_empty() {
         String::new()
     } else {
         format!("   now: {}", now.faults.join(", "))
     };
+    let how_far = if now.phase == "workload" {
+        let rate = super::figures::three_digits(rate_per_s);
+        format!("of {:.0} s   {rate:>7}/s", seconds(now.limit))
+    } else {
+        format!("  {}", now.phase)
+    };
     format!(
-        "{:6.1} s of {:.0} s   {:>7}/s   ok {}   fail {}   info {}{faults}",
+        "{:6.1} s {how_far}   ok {}   fail {}   info {}{faults}",
         seconds(now.elapsed),
-        seconds(now.limit),
-        super::figures::three_digits(rate_per_s),
         count(now.ok),
         count(now.fail),
         count(now.info),
@@ -63,6 +68,10 @@ impl<W: Write> Progress<W> {
 
     /// Shows how far the run is, if it is time to. That nobody may read it is no reason to stop.
     pub fn show(&mut self, now: &Snapshot) {
+        if now.elapsed < self.shown.elapsed {
+            // The workload has begun, and time counts from there.
+            self.shown = Snapshot::default();
+        }
         if now.elapsed < self.due() {
             return;
         }
@@ -92,7 +101,13 @@ mod tests {
     use super::*;
 
     fn snapshot(at_s: Nanos, ok: u64) -> Snapshot {
-        Snapshot { elapsed: at_s * SECOND, limit: 20 * SECOND, ok, ..Snapshot::default() }
+        Snapshot {
+            elapsed: at_s * SECOND,
+            limit: 20 * SECOND,
+            phase: "workload",
+            ok,
+            ..Snapshot::default()
+        }
     }
 
     #[test]
@@ -104,6 +119,24 @@ mod tests {
             "  12.0 s of 20 s     1,003/s   ok 12,034   fail 0   info 0   \
              now: partition n0 | n1 n2, pause n1"
         );
+    }
+
+    #[test]
+    fn outside_the_workload_the_phase_is_told_and_no_limit() {
+        let mut now = snapshot(25, 7);
+        now.phase = "last polls";
+        assert_eq!(progress_line(&now, 0.599), "  25.0 s   last polls   ok 7   fail 0   info 0");
+    }
+
+    #[test]
+    fn a_long_start_does_not_hide_the_workload() {
+        let mut progress = Progress::new(Vec::new(), false);
+        progress.show(&Snapshot { phase: "starting", ..snapshot(9, 0) });
+        for second in 1..=6 {
+            progress.show(&snapshot(second, second * 100));
+        }
+        let text = String::from_utf8(progress.writer).unwrap();
+        assert!(text.contains("starting") && text.contains("5.0 s of 20 s       100/s"), "{text}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Operations a second over time: ok, fail and info on top of each other. Never hides the few: what
+//! Operations of the workload a second over time: ok, fail and info on top of each other. Never hides the few: what
 //! is there at all is at least two pixels high.
 
 use std::fmt::Write;
@@ -34,7 +34,7 @@ pub(super) fn figure_of(run: &Run<'_>) -> String {
         &[("ok", &read[0]), ("fail", &read[1]), ("info", &read[2])],
     );
     let meanings = [("ok", "ok"), ("fail", "fail"), ("info", "info")];
-    figure("Operations a second", &legend(&meanings), &svg)
+    figure("Operations a second, without the final polls", &legend(&meanings), &svg)
 }
 
 /// One path for each outcome, of a rectangle for each span.

@@ -7,7 +7,7 @@ use std::io;
 use serde::Serialize;
 
 use super::Run;
-use crate::history::{Fault, Violation};
+use crate::history::{Crash, Fault, Violation};
 use crate::judge::{Finding, Validity};
 use crate::measure::{Kind, Lag, Latency, Outcomes, Series};
 use crate::time::{Nanos, seconds};
@@ -28,11 +28,14 @@ struct Results<'a> {
     seed: Option<u64>,
     started: &'a str,
     elapsed_s: f64,
+    operations_per_s: f64,
     node_count: usize,
     options: BTreeMap<&'a str, &'a str>,
     finished: bool,
+    crash: Option<&'a Crash>,
     operations: &'a BTreeMap<Kind, Outcomes>,
     all_operations: Outcomes,
+    workload_operations: u64,
     ok_fraction: Option<f64>,
     latencies: &'a BTreeMap<Kind, Latency>,
     worst_lag: Option<&'a Lag>,
@@ -88,11 +91,14 @@ fn results<'a>(run: &Run<'a>) -> Results<'a> {
         seed: run.seed,
         started: run.started,
         elapsed_s: seconds(run.elapsed),
+        operations_per_s: run.rate_per_s(),
         node_count: run.node_count,
         options: run.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
         finished: history.finished,
+        crash: history.crash.as_ref(),
         operations: &measures.operations,
         all_operations: measures.all_operations,
+        workload_operations: measures.workload_operations,
         ok_fraction: measures.ok_fraction,
         latencies: &measures.latencies,
         worst_lag: measures.worst_lag.as_ref(),

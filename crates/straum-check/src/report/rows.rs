@@ -34,7 +34,7 @@ pub(super) enum What {
 }
 
 /// What happens, from top to bottom, and where it ends.
-pub(super) fn rows(sequence: &[Shown<'_>], faults: &[Fault]) -> (Vec<Row>, f64) {
+pub(super) fn rows(sequence: &[Shown], faults: &[Fault]) -> (Vec<Row>, f64) {
     let messages = message_events(sequence);
     let (first, last) = bounds(&messages);
     let mut events = fault_events(faults, first, last);
@@ -56,7 +56,7 @@ pub(super) fn rows(sequence: &[Shown<'_>], faults: &[Fault]) -> (Vec<Row>, f64) 
     (rows, y + SEND_ROW)
 }
 
-fn message_events(sequence: &[Shown<'_>]) -> Vec<(Nanos, What)> {
+fn message_events(sequence: &[Shown]) -> Vec<(Nanos, What)> {
     let mut events = Vec::new();
     for (i, Shown { message, .. }) in sequence.iter().enumerate() {
         events.push((message.sent, What::Sent(i)));

@@ -3,8 +3,9 @@
 
 use std::io::IsTerminal;
 
-use super::figures::{count, percent, plural, shorten, span, span_ms, three_digits};
+use super::figures::{count, percent, plural, plural_of, shorten, span, span_ms, three_digits};
 use super::{Run, report_path};
+use crate::history::Crash;
 use crate::judge::{Finding, Validity};
 use crate::measure::{Kind, Latency, Outcomes};
 
@@ -35,6 +36,7 @@ pub fn summary(run: &Run<'_>, colour: bool) -> String {
 
 fn verdict(run: &Run<'_>, colour: bool) -> String {
     let (word, escape) = match run.verdict.validity {
+        _ if run.history.crash.is_some() => (" CRASHED ", "\x1b[1;97;41m"),
         Validity::Valid => (" VALID ", "\x1b[1;30;42m"),
         Validity::Invalid => (" INVALID ", "\x1b[1;97;41m"),
         Validity::Unknown => (" UNKNOWN ", "\x1b[1;30;43m"),
@@ -45,14 +47,30 @@ fn verdict(run: &Run<'_>, colour: bool) -> String {
 
 /// The verdict, after its word.
 pub(super) fn sentence(run: &Run<'_>) -> String {
+    match &run.history.crash {
+        Some(crash) => crashed(run, crash),
+        None => judged(run),
+    }
+}
+
+/// What ended the run; then what was found until then.
+fn crashed(run: &Run<'_>, crash: &Crash) -> String {
+    let text = one_line(&crash.text);
+    let found = match run.anomaly_count() {
+        0 => String::new(),
+        anomalies => format!("; {} found", plural_of(anomalies, "anomaly", "anomalies")),
+    };
+    format!("n{} {text} after {}{found}", crash.node, span(run.end()))
+}
+
+fn judged(run: &Run<'_>) -> String {
     let what = match (run.verdict.validity, run.anomaly_count()) {
         (Validity::Unknown, _) => "too little was seen to say that there is no anomaly".to_owned(),
         (Validity::Valid, _) => "no anomaly".to_owned(),
-        (Validity::Invalid, 1) => "1 anomaly".to_owned(),
-        (Validity::Invalid, anomalies) => format!("{} anomalies", count(anomalies)),
+        (Validity::Invalid, anomalies) => plural_of(anomalies, "anomaly", "anomalies"),
     };
     format!(
-        "{what} in {} on {} in {}",
+        "{what} in {} on {}, {} of workload",
         plural(run.measures.all_operations.sum(), "operation"),
         plural(run.node_count as u64, "node"),
         span(run.elapsed)
@@ -121,7 +139,7 @@ fn row(name: &str, cells: [String; 7]) -> String {
 }
 
 fn facts(run: &Run<'_>) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines = vec![rate(run)];
     let per = |count| run.per_operation(count).map(three_digits);
     let counts = run.counts;
     if let (Some(all), Some(clients), Some(servers)) =
@@ -143,6 +161,22 @@ fn facts(run: &Run<'_>) -> Vec<String> {
     });
     lines.push(format!("faults      {}", faults(run)));
     lines
+}
+
+/// How busy the workload was, and how many operations came after it.
+fn rate(run: &Run<'_>) -> String {
+    let measures = run.measures;
+    let last = measures.all_operations.sum().saturating_sub(measures.workload_operations);
+    let after = match last {
+        0 => String::new(),
+        last => format!(", then {} in the final polls", plural(last, "operation")),
+    };
+    format!(
+        "workload    {} in {}: {} a second{after}",
+        plural(measures.workload_operations, "operation"),
+        span(run.elapsed),
+        three_digits(run.rate_per_s())
+    )
 }
 
 /// How many faults of which kind: `2 kills, 1 partition`.
