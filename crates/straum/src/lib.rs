@@ -19,6 +19,7 @@
 
 mod command;
 mod engine;
+pub mod files;
 mod journal;
 mod log;
 mod poll;

@@ -1,0 +1,247 @@
+//! Files of the operating system, in a folder that belongs to one process at a time. Never reads or
+//! writes anything on its own, apart from the lock.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::{File, Files};
+
+/// The file whose lock says that the folder is in use. Its content means nothing.
+const LOCK: &str = "lock";
+
+/// A folder on the disk, locked for as long as this lives.
+#[derive(Debug)]
+pub struct RealFiles {
+    path: PathBuf,
+    folder: fs::File,
+    _lock: fs::File,
+}
+
+impl RealFiles {
+    /// Makes the folder, with those above it, if it is not there, and locks it.
+    ///
+    /// The operating system gives the lock back when the process ends, however it ends.
+    ///
+    /// # Errors
+    /// [`ErrorKind::WouldBlock`] if the folder is in use already, and others of the file system.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        make_folder(folder)?;
+        let lock = lock(folder)?;
+        Ok(Self { path: folder.to_owned(), folder: fs::File::open(folder)?, _lock: lock })
+    }
+}
+
+/// Makes a folder durable. One that exists may have been made by a process that was killed before it
+/// could sync, so that its name is synced too; unless it is in a folder that we may not read, which we
+/// did not make.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let Some(parent) = parent(folder) else { return Ok(()) };
+    if folder.is_dir() {
+        return match sync_folder(parent) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+            done => done,
+        };
+    }
+    make_folder(parent)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists || !folder.is_dir() => Err(error),
+        _ => sync_folder(parent),
+    }
+}
+
+fn parent(folder: &Path) -> Option<&Path> {
+    let parent = folder.parent()?;
+    Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder)?.sync_all()
+}
+
+fn lock(folder: &Path) -> io::Result<fs::File> {
+    let path = folder.join(LOCK);
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    match retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => {
+            let reason = format!("another process uses the folder {}", folder.display());
+            Err(io::Error::new(ErrorKind::WouldBlock, reason))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reserves room on the disk. A file system that cannot do that is asked for the size alone: there, a
+/// write may find the disk full.
+fn reserve(file: &fs::File, size_bytes: u64) -> io::Result<()> {
+    if size_bytes == 0 {
+        return Ok(());
+    }
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size_bytes)) {
+        Err(Errno::OPNOTSUPP) => file.set_len(size_bytes),
+        done => Ok(done?),
+    }
+}
+
+impl Files for RealFiles {
+    type File = RealFile;
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if !entry.file_type()?.is_dir() && entry.file_name() != LOCK {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn create(&self, name: &str, size_bytes: u64) -> io::Result<RealFile> {
+        let path = self.path.join(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        if let Err(error) = reserve(&file, size_bytes) {
+            fs::remove_file(&path)?;
+            return Err(error);
+        }
+        Ok(RealFile(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<RealFile> {
+        Ok(RealFile(OpenOptions::new().read(true).write(true).open(self.path.join(name))?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path.join(name))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.folder.sync_all()
+    }
+}
+
+/// A file on the disk.
+#[derive(Debug)]
+pub struct RealFile(fs::File);
+
+impl File for RealFile {
+    fn size_bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, position)
+    }
+
+    fn write_at(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, position)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+
+    fn folder() -> (TempDir, RealFiles) {
+        let folder = tempdir().unwrap();
+        let files = RealFiles::open(folder.path()).unwrap();
+        (folder, files)
+    }
+
+    #[test]
+    fn a_folder_is_made_with_those_above_it() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("data").join("n1");
+        RealFiles::open(&path).unwrap();
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn a_file_where_the_folder_should_be_is_an_error() {
+        let folder = tempdir().unwrap();
+        let path = folder.path().join("data");
+        fs::write(&path, "").unwrap();
+        assert!(RealFiles::open(&path).is_err());
+        assert!(RealFiles::open(&path.join("n1")).is_err());
+    }
+
+    #[test]
+    fn the_second_to_open_a_folder_is_told_why_not_until_the_first_is_gone() {
+        let (folder, first) = folder();
+        let error = RealFiles::open(folder.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        assert!(error.to_string().starts_with("another process uses the folder /"), "{error}");
+        drop(first);
+        RealFiles::open(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_and_synced_is_read_by_the_next_to_open() {
+        let (folder, files) = folder();
+        let mut file = files.create("a", 8).unwrap();
+        file.write_at(2, b"xyz").unwrap();
+        file.sync().unwrap();
+        files.sync_names().unwrap();
+        drop((file, files));
+
+        let file = RealFiles::open(folder.path()).unwrap().open("a").unwrap();
+        let mut all = [1; 8];
+        file.read_at(0, &mut all).unwrap();
+        assert_eq!(&all, b"\0\0xyz\0\0\0");
+        assert_eq!(file.size_bytes().unwrap(), 8);
+        assert_eq!(file.read_at(6, &mut [0; 3]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn names_are_those_of_the_files_without_the_lock() {
+        let (folder, files) = folder();
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        for name in ["a", "b", "c"] {
+            files.create(name, 0).unwrap();
+        }
+        files.rename("a", "b").unwrap();
+        assert_eq!(files.open("a").unwrap_err().kind(), ErrorKind::NotFound);
+        files.create("a", 0).unwrap();
+        files.remove("c").unwrap();
+        let mut names = files.names().unwrap();
+        names.sort_unstable();
+        assert_eq!(names, ["a", "b"]);
+    }
+
+    #[test]
+    fn room_is_reserved_before_anything_is_written() {
+        let (_folder, files) = folder();
+        let file = files.create("a", 1 << 20).unwrap();
+        if fallocate(&file.0, FallocateFlags::empty(), 0, 1) == Err(Errno::OPNOTSUPP) {
+            return; // the temporary folder is on a file system that cannot reserve
+        }
+        assert!(file.0.metadata().unwrap().blocks() * 512 >= 1 << 20);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_created_leaves_no_name_and_one_that_exists_stays() {
+        let (_folder, files) = folder();
+        assert!(files.create("a", u64::MAX).is_err());
+        assert_eq!(files.names().unwrap(), [""; 0]);
+        files.create("a", 1).unwrap();
+        assert_eq!(files.create("a", 2).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(files.open("a").unwrap().size_bytes().unwrap(), 1);
+    }
+}
