@@ -12,7 +12,7 @@ const SEND: &[u8] = br#"{"src":"c","body":{"type":"send","msg_id":2,"key":"k","m
 const POLL: &[u8] = br#"{"src":"c","body":{"type":"poll","msg_id":3,"offsets":{"k":0}}}"#;
 
 fuzz_target!(|input: &[u8]| {
-    let mut node = Node::new(10_000);
+    let mut node = Node::in_memory(10_000);
     let mut replies = Vec::new();
     for line in [INIT, SEND] {
         node.handle(line, &mut replies).expect("a good request is answered");

@@ -12,5 +12,5 @@ mod reply;
 mod request;
 
 pub use lines::{Line, LineBuffer, MAX_LINE_BYTES};
-pub use node::Node;
+pub use node::{HandleError, Node};
 pub use request::{MAX_NESTING, Unanswerable};

@@ -1,29 +1,39 @@
 //! The program `maelstrom-kafka`: options, diagnostics and exit codes around the loop. It never writes
 //! anything but replies to stdout.
 
+mod data;
 mod serve;
 mod stop;
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use clap::builder::TypedValueParser;
 use log::LevelFilter;
 use maelstrom_kafka::Node;
+use rustix::pipe::fcntl_setpipe_size;
 
-use crate::serve::serve;
+use crate::serve::{Failure, serve};
 use crate::stop::Stop;
 
 /// A Kafka-style log that speaks Maelstrom's `kafka` workload.
 ///
 /// Reads requests from stdin, one JSON object a line, and writes one reply a line to stdout.
-/// Everything is kept in memory and is gone when the program ends.
+/// Everything is kept in memory and is gone when the program ends, unless there is a --data-dir.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = MANUAL)]
 struct Options {
+    /// Keep what is acknowledged in this folder: a reply leaves only after it is on the disk.
+    ///
+    /// The node uses the folder DIR/<node id>, which is made if need be. Another node that uses it is
+    /// refused.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
     /// How many bytes of messages a poll's reply holds at most, shared fairly among its keys.
     ///
     /// Each message counts 24 bytes more than it has. A key that has messages always gets one at
@@ -44,6 +54,9 @@ struct Options {
     log_level: LevelFilter,
 }
 
+/// How much may wait in the pipe to a node that syncs, in bytes: what Linux allows everybody.
+const PIPE_BYTES: usize = 1024 * 1024;
+
 const MANUAL: &str = r#"Requests: init, send, poll, commit_offsets, list_committed_offsets.
 
 Try it:
@@ -61,7 +74,9 @@ Exit codes:
   0  the input ended and everything was answered, or SIGTERM or SIGINT came and the batch at hand
      was finished (a signal a second or more after the first does not wait for that)
   1  stdin could not be read or stdout could not be written
-  2  unknown option or bad value"#;
+  2  unknown option or bad value
+  3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was changed
+  4  the data could not be written or synced; what was acknowledged is safe, start again to recover"#;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -72,23 +87,33 @@ fn main() -> ExitCode {
             writeln!(out, "maelstrom-kafka: {level}: {}", record.args())
         })
         .init();
-    match run(&options) {
-        Ok(()) => {
-            log::info!("stopped: nothing left to answer");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            log::error!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    let Err(failure) = run(&options) else {
+        log::info!("stopped: nothing left to answer");
+        return ExitCode::SUCCESS;
+    };
+    let (code, reason) = match failure {
+        Failure::Pipe(reason) => (1, reason),
+        Failure::Open(reason) => (3, reason),
+        Failure::Journal(reason) => (4, reason),
+    };
+    log::error!("{reason}");
+    ExitCode::from(code)
 }
 
-fn run(options: &Options) -> io::Result<()> {
+fn run(options: &Options) -> Result<(), Failure> {
+    let system = |error: io::Error| Failure::Pipe(error.to_string());
     // Files, since the standard streams would put a buffer of their own in between.
-    let input = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-    let stop = Stop::on_signals()?;
-    log::info!("version {}, in memory", env!("CARGO_PKG_VERSION"));
-    serve(&mut Node::new(options.max_poll_bytes), input, output, &stop)
+    let input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(system)?);
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(system)?);
+    let stop = Stop::on_signals().map_err(system)?;
+    let Some(data_dir) = options.data_dir.clone() else {
+        log::info!("version {}, in memory", env!("CARGO_PKG_VERSION"));
+        return serve(&mut Node::in_memory(options.max_poll_bytes), input, output, &stop);
+    };
+    log::info!("version {}, in {}", env!("CARGO_PKG_VERSION"), data_dir.display());
+    // What waits in the pipe shares the next sync. That it is no pipe, or may not be larger, is no harm.
+    fcntl_setpipe_size(&input, PIPE_BYTES).ok();
+    let mut node =
+        Node::new(options.max_poll_bytes, move |node_id| data::open_engine(&data_dir, node_id));
+    serve(&mut node, input, output, &stop)
 }

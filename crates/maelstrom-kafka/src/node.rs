@@ -1,35 +1,57 @@
 //! A node as a state machine: a line in, a line out. It never does I/O and never waits; who drives it
-//! calls [`Node::sync`] before the replies leave.
+//! calls [`Node::sync`] before the replies leave. What it opens at its `init` is brought along.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use straum::{Engine, Offset};
+use straum::{Engine, Journal, MemoryJournal, Offset, Refused};
 
 use crate::refusal::{Code, Refusal};
 use crate::reply::Reply;
 use crate::request::{Body, Kind, Message, Unanswerable};
 
 /// A single node of Maelstrom's `kafka` workload.
-#[derive(Debug)]
-pub struct Node {
-    engine: Engine,
-    identity: Option<Identity>,
+pub struct Node<J = MemoryJournal> {
+    open: Box<OpenEngine<J>>,
+    serving: Option<Serving<J>>,
     max_poll_bytes: u64,
 }
 
-/// What `init` said.
-#[derive(Debug)]
-struct Identity {
+/// Makes the engine of the node with this id, or says why it cannot.
+type OpenEngine<J> = dyn FnMut(&str) -> Result<Engine<J>, String>;
+
+/// A node that has had its `init`.
+struct Serving<J> {
     node_id: String,
     /// `node_id` as a JSON string: the `src` of every reply.
     src: String,
+    engine: Engine<J>,
+}
+
+/// Why a line was not handled. Nothing was appended.
+#[derive(Debug)]
+pub enum HandleError {
+    /// It cannot be answered; nothing changed.
+    Unanswerable(Unanswerable),
+    /// It was an `init`, and the engine could not be opened, as said: the process must end.
+    Open(String),
 }
 
 impl Node {
-    /// A node with no logs that waits for its `init`. A poll's reply holds messages for about
-    /// `max_poll_bytes`, but at least one for each log that has one.
-    pub fn new(max_poll_bytes: u64) -> Self {
-        Self { engine: Engine::default(), identity: None, max_poll_bytes }
+    /// A node that keeps its logs in memory.
+    pub fn in_memory(max_poll_bytes: u64) -> Self {
+        Self::new(max_poll_bytes, |_| Ok(Engine::default()))
+    }
+}
+
+impl<J: Journal> Node<J> {
+    /// A node that waits for its `init` and then gets its engine from `open`. A poll's reply holds
+    /// messages for about `max_poll_bytes`, but at least one for each log that has one.
+    pub fn new(
+        max_poll_bytes: u64,
+        open: impl FnMut(&str) -> Result<Engine<J>, String> + 'static,
+    ) -> Self {
+        Self { open: Box::new(open), serving: None, max_poll_bytes }
     }
 
     /// Handles a line, given without its end, and appends the reply, a whole line, to `out`.
@@ -37,20 +59,28 @@ impl Node {
     /// The reply may leave after the next [`sync`](Self::sync).
     ///
     /// # Errors
-    /// [`Unanswerable`] if the line cannot be answered. Nothing changed, and nothing was appended.
-    pub fn handle(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), Unanswerable> {
-        let Message { src, dest, msg_id, body } = Message::parse(line)?;
-        if let Err(refusal) = self.answer(&body, src, msg_id, out) {
-            let our_id = self.identity.as_ref().map(|identity| identity.src.as_str());
-            let our_src = our_id.or(dest).unwrap_or("\"\"");
-            Reply { src: our_src, dest: src, in_reply_to: msg_id }.error(out, &refusal);
+    /// [`HandleError`]; nothing was appended.
+    pub fn handle(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), HandleError> {
+        let Message { src, dest, msg_id, body } =
+            Message::parse(line).map_err(HandleError::Unanswerable)?;
+        match self.answer(&body, src, msg_id, out) {
+            Ok(()) => Ok(()),
+            Err(Trouble::Open(reason)) => Err(HandleError::Open(reason)),
+            Err(Trouble::Refused(refusal)) => {
+                let our_id = self.serving.as_ref().map(|serving| serving.src.as_str());
+                let our_src = our_id.or(dest).unwrap_or("\"\"");
+                Reply { src: our_src, dest: src, in_reply_to: msg_id }.error(out, &refusal);
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Makes every command handled so far as durable as the journal promises.
-    pub fn sync(&mut self) {
-        self.engine.sync();
+    ///
+    /// # Errors
+    /// What failed, in words. No reply since the last sync may leave, and the process must end.
+    pub fn sync(&mut self) -> Result<(), String> {
+        self.serving.as_mut().map_or(Ok(()), |serving| serving.engine.sync())
     }
 
     /// Carries a request out and appends its reply; a refused one changes and appends nothing.
@@ -60,24 +90,21 @@ impl Node {
         dest: &str,
         in_reply_to: &str,
         out: &mut Vec<u8>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Trouble> {
         let kind = body.kind()?;
         if kind == Kind::Init {
             self.init(body)?;
         }
-        let Some(Identity { src, .. }) = &self.identity else {
+        let Some(Serving { src, engine, .. }) = &mut self.serving else {
             let text = "this node has no name yet: send it an init request first";
-            return Err(Refusal::new(Code::TemporarilyUnavailable, text));
+            return Err(Refusal::new(Code::TemporarilyUnavailable, text).into());
         };
         let reply = Reply { src, dest, in_reply_to };
-        let engine = &mut self.engine;
         match kind {
             Kind::Init => reply.init_ok(out),
             Kind::Send => {
                 let (key, msg) = (body.key()?, body.msg()?);
-                let offset = engine
-                    .send(&key, msg.as_bytes())
-                    .map_err(|too_large| Refusal::malformed(too_large.to_string()))?;
+                let offset = engine.send(&key, msg.as_bytes()).map_err(|why| send_refusal(&why))?;
                 reply.send_ok(out, offset);
             }
             Kind::Poll => {
@@ -89,12 +116,12 @@ impl Node {
                 reply.poll_ok(out, engine.poll(&wanted, self.max_poll_bytes));
             }
             Kind::CommitOffsets => {
-                for (key, offset) in body.offsets()? {
-                    // A negative offset says that nothing has been processed: there is nothing to record.
-                    if let Ok(offset) = Offset::try_from(offset) {
-                        engine.commit(&key, offset);
-                    }
-                }
+                // A negative offset says that nothing has been processed: there is nothing to record.
+                let offsets = body.offsets()?.into_iter();
+                let offsets: Vec<_> = offsets
+                    .filter_map(|(key, offset)| Some((key, Offset::try_from(offset).ok()?)))
+                    .collect();
+                engine.commit(&offsets).map_err(|why| commit_refusal(&why))?;
                 reply.commit_offsets_ok(out);
             }
             Kind::ListCommittedOffsets => {
@@ -108,29 +135,66 @@ impl Node {
     }
 
     /// Takes on an identity; the same one again is welcome, another is refused.
-    fn init(&mut self, body: &Body<'_>) -> Result<(), Refusal> {
+    fn init(&mut self, body: &Body<'_>) -> Result<(), Trouble> {
         let node_id = body.node_id()?;
         let node_ids: BTreeSet<String> = body.node_ids()?.into_iter().collect();
         if !node_ids.contains(&node_id) {
             let text = "field \"node_ids\" does not name the node_id";
-            return Err(Refusal::malformed(text));
+            return Err(Refusal::malformed(text).into());
         }
-        if let Some(identity) = &self.identity {
-            if identity.node_id == node_id && node_ids.len() == 1 {
+        if let Some(serving) = &self.serving {
+            if serving.node_id == node_id && node_ids.len() == 1 {
                 return Ok(());
             }
             let text = "this node has another identity already";
-            return Err(Refusal::new(Code::PreconditionFailed, text));
+            return Err(Refusal::new(Code::PreconditionFailed, text).into());
         }
         if node_ids.len() > 1 {
             let count = node_ids.len();
             let text = format!("this node works alone, and node_ids names {count} nodes");
-            return Err(Refusal::new(Code::NotSupported, text));
+            return Err(Refusal::new(Code::NotSupported, text).into());
         }
         let src = serde_json::Value::from(node_id.as_str()).to_string();
-        self.identity = Some(Identity { node_id, src });
+        let engine = (self.open)(&node_id).map_err(Trouble::Open)?;
+        self.serving = Some(Serving { node_id, src, engine });
         Ok(())
     }
+}
+
+impl<J> fmt::Debug for Node<J> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node_id = self.serving.as_ref().map(|serving| &serving.node_id);
+        f.debug_struct("Node").field("node_id", &node_id).finish_non_exhaustive()
+    }
+}
+
+/// Why a request got no good answer.
+enum Trouble {
+    Refused(Refusal),
+    Open(String),
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// A send that was refused was not stored, and the sender may know it. (After a failure no reply
+/// leaves.)
+fn send_refusal(why: &Refused) -> Refusal {
+    let code = match why {
+        Refused::TooLarge { .. } => Code::MalformedRequest,
+        Refused::Full(_) => Code::TemporarilyUnavailable,
+        Refused::Failed(_) => Code::Crash,
+    };
+    Refusal::new(code, why.to_string())
+}
+
+/// A commit must succeed or leave its outcome open: Maelstrom's checker takes a definite error for a
+/// message that was skipped.
+fn commit_refusal(why: &Refused) -> Refusal {
+    Refusal::new(Code::Crash, why.to_string())
 }
 
 #[cfg(test)]
@@ -151,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_refused_request_changes_nothing() {
-        let mut node = Node::new(1_000);
+        let mut node = Node::in_memory(1_000);
         ask(&mut node, INIT);
         for msg in [r#""key":5,"msg":1"#, r#""key":"k""#] {
             let reply = ask_body(&mut node, &format!(r#"{{"type":"send","msg_id":1,{msg}}}"#));
@@ -163,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_alone_says_so_to_a_cluster() {
-        let mut node = Node::new(1_000);
+        let mut node = Node::in_memory(1_000);
         let cluster = INIT.replace(r#"["n0"]"#, r#"["n0","n1"]"#);
         assert!(ask(&mut node, &cluster).contains(r#""code":10"#));
         assert!(ask(&mut node, INIT).contains("init_ok"));
@@ -173,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_poll_stays_within_its_bound_and_is_fair() {
-        let mut node = Node::new(1_000);
+        let mut node = Node::in_memory(1_000);
         ask(&mut node, INIT);
         for n in 0..100 {
             for key in ["a", "b"] {
@@ -193,21 +257,21 @@ mod tests {
 
     #[test]
     fn the_commands_of_a_request_wait_together_for_the_sync() {
-        let mut node = Node::new(1_000);
+        let mut node = Node::in_memory(1_000);
         ask(&mut node, INIT);
         for key in ["a", "b"] {
             ask_body(&mut node, &format!(r#"{{"type":"send","key":"{key}","msg":0,"msg_id":1}}"#));
         }
-        node.sync();
+        node.sync().unwrap();
         ask_body(&mut node, r#"{"type":"commit_offsets","offsets":{"a":0,"b":0},"msg_id":2}"#);
-        assert_eq!(node.engine.journal().open_commands(), 2);
-        node.sync();
-        assert_eq!(node.engine.journal().next_position(), 2);
+        assert_eq!(node.serving.as_ref().unwrap().engine.journal().open_commands(), 2);
+        node.sync().unwrap();
+        assert_eq!(node.serving.as_ref().unwrap().engine.journal().next_position(), 2);
     }
 
     #[test]
     fn an_id_that_needs_escapes_comes_back_escaped() {
-        let mut node = Node::new(1_000);
+        let mut node = Node::in_memory(1_000);
         let init = INIT.replace("\"n0\"", r#""n\"\u0030""#).replace("\"c0\"", r#""c\u0030\n""#);
         let reply = ask(&mut node, &init);
         assert!(reply.starts_with(r#"{"src":"n\"0","dest":"c\u0030\n","#), "{reply}");

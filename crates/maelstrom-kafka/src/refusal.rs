@@ -1,5 +1,5 @@
-//! Why a request is refused, in the words of Maelstrom's protocol. Every code here is definite: it
-//! never stands for something that may have happened all the same.
+//! Why a request is refused, in the words of Maelstrom's protocol. Every code here but one is definite:
+//! it never stands for something that may have happened all the same.
 //!
 //! Source: Maelstrom's `doc/protocol.md`, "Errors".
 
@@ -8,10 +8,12 @@
 pub(crate) enum Code {
     /// The node does not support this request.
     NotSupported = 10,
-    /// The node cannot serve yet; a later try may succeed.
+    /// The node cannot do it now; a later try may succeed.
     TemporarilyUnavailable = 11,
     /// The request does not have the form that its type demands.
     MalformedRequest = 12,
+    /// Nobody may rely on what happened: the only code here that is not definite.
+    Crash = 13,
     /// The request contradicts what the node already is.
     PreconditionFailed = 22,
 }

@@ -5,7 +5,8 @@
 use std::fs::File;
 use std::io::{self, Write};
 
-use maelstrom_kafka::{Line, LineBuffer, MAX_LINE_BYTES, Node};
+use maelstrom_kafka::{HandleError, Line, LineBuffer, MAX_LINE_BYTES, Node};
+use straum::Journal;
 
 use crate::stop::Stop;
 
@@ -13,21 +14,37 @@ use crate::stop::Stop;
 /// in memory is this and one reply more.
 const FLUSH_BYTES: usize = 1024 * 1024;
 
+/// Why a node can serve no longer. What was not acknowledged by then may have happened.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// stdin could not be read, or stdout not be written.
+    Pipe(String),
+    /// The data folder cannot be used.
+    Open(String),
+    /// The journal could not be written or synced.
+    Journal(String),
+}
+
 /// Serves from `input` to `output` until the input ends or `stop` is asked for.
 ///
 /// # Errors
-/// Those of reading and writing, each with what was being done.
-pub(crate) fn serve(node: &mut Node, mut input: File, output: File, stop: &Stop) -> io::Result<()> {
+/// [`Failure`], with what was being done.
+pub(crate) fn serve<J: Journal>(
+    node: &mut Node<J>,
+    mut input: File,
+    output: File,
+    stop: &Stop,
+) -> Result<(), Failure> {
     let mut session = Session { node, output, replies: Vec::new(), line_number: 0 };
     let mut lines = LineBuffer::default();
     loop {
         let count = match lines.fill(&mut input) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            count => count.map_err(|error| doing("cannot read stdin", &error))?,
+            count => count.map_err(|error| Failure::Pipe(format!("cannot read stdin: {error}")))?,
         };
         let _at_hand = stop.batch();
         while let Some(line) = lines.next_line() {
-            session.handle(&line);
+            session.handle(&line)?;
             if session.replies.len() >= FLUSH_BYTES {
                 session.flush()?;
                 if stop.asked() {
@@ -38,7 +55,7 @@ pub(crate) fn serve(node: &mut Node, mut input: File, output: File, stop: &Stop)
         if count == 0
             && let Some(line) = lines.last_line()
         {
-            session.handle(&line);
+            session.handle(&line)?;
         }
         session.flush()?;
         if count == 0 || stop.asked() {
@@ -47,40 +64,44 @@ pub(crate) fn serve(node: &mut Node, mut input: File, output: File, stop: &Stop)
     }
 }
 
-struct Session<'n> {
-    node: &'n mut Node,
+struct Session<'n, J> {
+    node: &'n mut Node<J>,
     output: File,
     replies: Vec<u8>,
     line_number: u64,
 }
 
-impl Session<'_> {
-    fn handle(&mut self, line: &Line<'_>) {
+impl<J: Journal> Session<'_, J> {
+    fn handle(&mut self, line: &Line<'_>) -> Result<(), Failure> {
         self.line_number += 1;
-        match line {
-            Line::Whole(line) => {
-                if let Err(reason) = self.node.handle(line, &mut self.replies) {
-                    log::warn!("line {} not answered: {reason}", self.line_number);
-                }
+        let number = self.line_number;
+        let handled = match line {
+            Line::Whole(line) => self.node.handle(line, &mut self.replies),
+            Line::TooLong { size_bytes } => {
+                log::warn!(
+                    "line {number} not answered: it has {size_bytes} bytes, the limit is \
+                     {MAX_LINE_BYTES}"
+                );
+                Ok(())
             }
-            Line::TooLong { size_bytes } => log::warn!(
-                "line {} not answered: it has {size_bytes} bytes, the limit is {MAX_LINE_BYTES}",
-                self.line_number
-            ),
+        };
+        match handled {
+            Ok(()) => Ok(()),
+            Err(HandleError::Unanswerable(reason)) => {
+                log::warn!("line {number} not answered: {reason}");
+                Ok(())
+            }
+            Err(HandleError::Open(reason)) => Err(Failure::Open(reason)),
         }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.node.sync();
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.node.sync().map_err(Failure::Journal)?;
         self.output
             .write_all(&self.replies)
-            .map_err(|error| doing("cannot write replies to stdout", &error))?;
+            .map_err(|error| Failure::Pipe(format!("cannot write replies to stdout: {error}")))?;
         self.replies.clear();
         self.replies.shrink_to(FLUSH_BYTES);
         Ok(())
     }
-}
-
-fn doing(what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
 }

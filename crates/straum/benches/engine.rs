@@ -70,7 +70,7 @@ fn commits(c: &mut Criterion) {
     c.bench_function("commit", |b| {
         b.iter(|| {
             offset += 1;
-            engine.commit("k0", black_box(offset % 1_000_000));
+            engine.commit(&[("k0", black_box(offset % 1_000_000))]).ok();
         });
     });
 }

@@ -2,11 +2,14 @@
 //! there is comes from the journal.
 
 use std::collections::HashMap;
-use std::fmt;
 
+use crate::files::Files;
+use crate::journal::disk::{DiskJournal, OpenError, Opened};
+use crate::journal::format::MAX_KEY_BYTES;
+use crate::journal::{Journal, MemoryJournal, Refused};
 use crate::log::Log;
 use crate::poll::fair_shares;
-use crate::{Command, MemoryJournal, Offset, Polled};
+use crate::{Command, Offset, Polled};
 
 /// The largest message that a log takes, in bytes (1 GiB). Formats count a message's bytes in 32 bits.
 pub const MAX_MESSAGE_BYTES: usize = 1 << 30;
@@ -16,52 +19,105 @@ pub const MAX_MESSAGE_BYTES: usize = 1 << 30;
 /// Commands take effect at once for whoever asks this engine next, but nothing that depends on them
 /// may leave the node before [`sync`](Self::sync) has returned.
 #[derive(Debug, Default)]
-pub struct Engine {
-    journal: MemoryJournal,
-    logs: HashMap<Box<str>, Log>,
+pub struct Engine<J = MemoryJournal> {
+    journal: J,
+    logs: Logs,
 }
 
-impl Engine {
-    /// Appends a message to the log of `key` and returns its offset.
-    ///
-    /// # Errors
-    /// [`MessageTooLarge`] if the message has more than [`MAX_MESSAGE_BYTES`]. Nothing was stored.
-    pub fn send(&mut self, key: &str, message: &[u8]) -> Result<Offset, MessageTooLarge> {
-        if message.len() > MAX_MESSAGE_BYTES {
-            return Err(MessageTooLarge { size_bytes: message.len() });
+/// The state: what comes out of applying the journal's commands in order.
+#[derive(Debug, Default)]
+struct Logs(HashMap<Box<str>, Log>);
+
+impl Logs {
+    fn send(&mut self, key: &str, message: &[u8]) -> Offset {
+        if let Some(log) = self.0.get_mut(key) {
+            return log.append(message);
         }
-        self.journal.append(Command::Send { key, message });
-        if let Some(log) = self.logs.get_mut(key) {
-            return Ok(log.append(message));
-        }
-        Ok(self.logs.entry(key.into()).or_default().append(message))
+        self.0.entry(key.into()).or_default().append(message)
     }
 
-    /// Records that the messages of `key` up to and including `offset` have been processed.
-    ///
-    /// A committed offset never goes back, and it never claims a message that does not exist, which a
-    /// consumer that starts again would skip: an offset past the end commits the last message, and a
-    /// commit for a log that does not exist changes nothing.
-    pub fn commit(&mut self, key: &str, offset: Offset) {
-        if let Some(log) = self.logs.get_mut(key) {
-            self.journal.append(Command::Commit { key, offset });
+    fn commit(&mut self, key: &str, offset: Offset) {
+        if let Some(log) = self.0.get_mut(key) {
             log.commit(offset);
         }
     }
 
-    /// Makes every command so far as durable as the journal promises.
-    pub fn sync(&mut self) {
-        self.journal.sync();
+    fn apply(&mut self, command: Command<'_>) {
+        match command {
+            Command::Send { key, message } => _ = self.send(key, message),
+            Command::Commit { key, offset } => self.commit(key, offset),
+        }
+    }
+}
+
+impl<F: Files> Engine<DiskJournal<F>> {
+    /// The engine whose journal is in `files`, with everything that was acknowledged, and what
+    /// [`Opened::cut`] says of a torn end.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the files are as they were.
+    pub fn open(files: F, segment_bytes: u32) -> Result<(Self, Option<(String, u64)>), OpenError> {
+        let mut logs = Logs::default();
+        let Opened { journal, cut } =
+            DiskJournal::open(files, segment_bytes, |command| logs.apply(command))?;
+        Ok((Self { journal, logs }, cut))
+    }
+}
+
+impl<J: Journal> Engine<J> {
+    /// Appends a message to the log of `key` and returns its offset.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was stored.
+    pub fn send(&mut self, key: &str, message: &[u8]) -> Result<Offset, Refused> {
+        let size_bytes = key.len().max(message.len());
+        if key.len() > MAX_KEY_BYTES || message.len() > MAX_MESSAGE_BYTES {
+            return Err(Refused::TooLarge { size_bytes });
+        }
+        self.journal.append(&[Command::Send { key, message }])?;
+        Ok(self.logs.send(key, message))
     }
 
-    /// The journal: how many commands wait for the next [`sync`](Self::sync).
-    pub fn journal(&self) -> &MemoryJournal {
+    /// Records, for each key, that its messages up to and including the offset have been processed; for
+    /// all of them, or for none.
+    ///
+    /// A committed offset never goes back, and it never claims a message that does not exist, which a
+    /// consumer that starts again would skip: an offset past the end commits the last message, and a
+    /// commit for a log that does not exist changes nothing.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing was recorded.
+    pub fn commit<K: AsRef<str>>(&mut self, offsets: &[(K, Offset)]) -> Result<(), Refused> {
+        let existing = offsets.iter().filter(|(key, _)| self.logs.0.contains_key(key.as_ref()));
+        let commits: Vec<_> = existing
+            .map(|(key, offset)| Command::Commit { key: key.as_ref(), offset: *offset })
+            .collect();
+        if commits.is_empty() {
+            return Ok(());
+        }
+        self.journal.append(&commits)?;
+        for commit in commits {
+            self.logs.apply(commit);
+        }
+        Ok(())
+    }
+
+    /// Makes every command so far as durable as the journal promises.
+    ///
+    /// # Errors
+    /// What failed, in words. Nobody may be told of anything since the last sync; the process must end.
+    pub fn sync(&mut self) -> Result<(), String> {
+        self.journal.sync()
+    }
+
+    /// The journal.
+    pub fn journal(&self) -> &J {
         &self.journal
     }
 
     /// The committed offset of `key`, if it has one.
     pub fn committed(&self, key: &str) -> Option<Offset> {
-        self.logs.get(key)?.committed()
+        self.logs.0.get(key)?.committed()
     }
 
     /// Reads each wanted log from its offset on. Logs with nothing to return are left out.
@@ -73,10 +129,11 @@ impl Engine {
         &'a self,
         wanted: &'a [(K, Offset)],
         max_bytes: u64,
-    ) -> impl Iterator<Item = Polled<'a>> {
+    ) -> impl Iterator<Item = Polled<'a>> + use<'a, J, K> {
+        let logs = &self.logs.0;
         let found: Vec<(&str, &Log, Offset)> = wanted
             .iter()
-            .filter_map(|(key, offset)| Some((key.as_ref(), self.logs.get(key.as_ref())?, *offset)))
+            .filter_map(|(key, offset)| Some((key.as_ref(), logs.get(key.as_ref())?, *offset)))
             .collect();
         let costs: Vec<u64> = found.iter().map(|(_, log, offset)| log.cost_from(*offset)).collect();
         let shares = fair_shares(&costs, max_bytes);
@@ -89,42 +146,29 @@ impl Engine {
     }
 }
 
-/// A message was larger than a log takes; it was not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageTooLarge {
-    /// The size of the message, in bytes.
-    pub size_bytes: usize,
-}
-
-impl fmt::Display for MessageTooLarge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the message has {} bytes, the limit is {MAX_MESSAGE_BYTES}", self.size_bytes)
-    }
-}
-
-impl std::error::Error for MessageTooLarge {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_change_is_a_command_in_the_journal_and_a_sync_makes_an_entry_of_them() {
-        let mut engine = Engine::default();
+        let mut engine = Engine::<MemoryJournal>::default();
         engine.send("k", b"m").unwrap();
-        engine.commit("k", 0);
+        engine.commit(&[("k", 0)]).unwrap();
         assert_eq!(engine.journal().open_commands(), 2);
-        engine.sync();
+        engine.sync().unwrap();
         assert_eq!((engine.journal().next_position(), engine.journal().open_commands()), (1, 0));
     }
 
     #[test]
     fn what_changes_nothing_is_not_in_the_journal() {
-        let mut engine = Engine::default();
+        let mut engine = Engine::<MemoryJournal>::default();
         let too_large = vec![0; MAX_MESSAGE_BYTES + 1];
         let size_bytes = too_large.len();
-        assert_eq!(engine.send("k", &too_large), Err(MessageTooLarge { size_bytes }));
-        engine.commit("k", 0);
+        assert_eq!(engine.send("k", &too_large), Err(Refused::TooLarge { size_bytes }));
+        let too_long = "k".repeat(MAX_KEY_BYTES + 1);
+        assert!(matches!(engine.send(&too_long, b"m"), Err(Refused::TooLarge { .. })));
+        engine.commit(&[("k", 0)]).unwrap();
         assert_eq!(engine.journal().open_commands(), 0);
         assert_eq!(engine.committed("k"), None);
     }

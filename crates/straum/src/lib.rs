@@ -1,7 +1,7 @@
 //! Straum's engine: many logs, changed only through one journal.
 //!
-//! The engine is plain data and functions. It never touches JSON, sockets, async, clocks or
-//! randomness; whoever drives it brings those.
+//! The engine is plain data and functions over a few files. It never touches JSON, sockets, async,
+//! clocks or randomness; whoever drives it brings those.
 //!
 //! # The words used throughout
 //!
@@ -14,19 +14,20 @@
 //! - **Batch**: the commands that are made durable together.
 //! - **Journal**: puts commands into one total order and keeps them as durably as it promises.
 //! - **Entry**: a batch at its **position** in the journal. An entry takes effect whole or not at all.
+//! - **Segment**: one file of a journal on disk, with consecutive entries.
 //! - **Committed offset**: the messages of a log up to and including it have been processed. It never
 //!   goes back, and it always names a message that exists.
 
 mod command;
 mod engine;
 pub mod files;
-mod journal;
+pub mod journal;
 mod log;
 mod poll;
 
 pub use command::Command;
-pub use engine::{Engine, MAX_MESSAGE_BYTES, MessageTooLarge};
-pub use journal::MemoryJournal;
+pub use engine::{Engine, MAX_MESSAGE_BYTES};
+pub use journal::{Journal, MemoryJournal, Refused};
 pub use log::Messages;
 pub use poll::{MESSAGE_OVERHEAD_BYTES, Polled};
 

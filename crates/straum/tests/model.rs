@@ -1,13 +1,14 @@
 //! Holds the engine against the simplest possible one, a map of vectors, under random sequences of
 //! the four operations. Never looks inside the engine.
 
-#![allow(clippy::expect_used, reason = "a test may fail")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test may fail")]
 
 use std::collections::BTreeMap;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use straum::{Engine, MESSAGE_OVERHEAD_BYTES, Offset};
+use straum::files::simulated::SimulatedFiles;
+use straum::{Engine, Journal, MESSAGE_OVERHEAD_BYTES, MemoryJournal, Offset};
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -67,7 +68,12 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-fn check_poll(engine: &Engine, model: &Model, wanted: &[(String, Offset)], max_bytes: u64) {
+fn check_poll(
+    engine: &Engine<impl Journal>,
+    model: &Model,
+    wanted: &[(String, Offset)],
+    max_bytes: u64,
+) {
     let mut polled = engine.poll(wanted, max_bytes);
     let mut bounded_bytes = 0;
     let mut wished_bytes = wanted.len() as u64;
@@ -101,25 +107,52 @@ proptest! {
 
     #[test]
     fn the_engine_is_a_map_of_vectors(operations in vec(operation(), 0..200)) {
-        let mut engine = Engine::default();
-        let mut model = Model::default();
-        for operation in operations {
-            match operation {
-                Operation::Send { key, message } => {
-                    prop_assert_eq!(engine.send(&key, &message), Ok(model.send(&key, &message)));
-                }
-                Operation::Commit { key, offset } => {
-                    engine.commit(&key, offset);
-                    model.commit(&key, offset);
-                }
-                Operation::Poll { wanted, max_bytes } => {
-                    check_poll(&engine, &model, &wanted, max_bytes);
-                }
-                Operation::Sync => engine.sync(),
+        check(Engine::<MemoryJournal>::default(), operations, |engine| engine)?;
+    }
+
+    /// Every sync may be followed by the end of the process, and a new start from the files.
+    #[test]
+    fn an_engine_on_disk_is_a_map_of_vectors_across_restarts(
+        operations in vec(operation(), 0..200),
+        restarts in vec(any::<bool>(), 1..20),
+    ) {
+        let files = SimulatedFiles::new(0);
+        let open = || Engine::open(files.clone(), SEGMENT_BYTES).unwrap().0;
+        let mut restarts = restarts.into_iter().cycle();
+        check(open(), operations, |engine| if restarts.next().unwrap() { open() } else { engine })?;
+    }
+}
+
+/// Room for the largest message of these tests and little more, so that there are many segments.
+const SEGMENT_BYTES: u32 = 100_000;
+
+/// Holds an engine against the model; `synced` may put another in its place after each sync.
+fn check<J: Journal>(
+    mut engine: Engine<J>,
+    operations: Vec<Operation>,
+    mut synced: impl FnMut(Engine<J>) -> Engine<J>,
+) -> Result<(), TestCaseError> {
+    let mut model = Model::default();
+    for operation in operations {
+        match operation {
+            Operation::Send { key, message } => {
+                prop_assert_eq!(engine.send(&key, &message), Ok(model.send(&key, &message)));
             }
-            for key in model.logs.keys() {
-                prop_assert_eq!(engine.committed(key), model.committed.get(key).copied());
+            Operation::Commit { key, offset } => {
+                engine.commit(&[(&key, offset)]).unwrap();
+                model.commit(&key, offset);
+            }
+            Operation::Poll { wanted, max_bytes } => {
+                check_poll(&engine, &model, &wanted, max_bytes);
+            }
+            Operation::Sync => {
+                engine.sync().unwrap();
+                engine = synced(engine);
             }
         }
+        for key in model.logs.keys() {
+            prop_assert_eq!(engine.committed(key), model.committed.get(key).copied());
+        }
     }
+    Ok(())
 }

@@ -1,0 +1,206 @@
+//! The node with a data folder, as its environment sees it: killed, started twice, damaged, full.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{ChildStdout, Command, Output};
+
+use common::{init, lines, request, run, start};
+use tempfile::TempDir;
+
+fn send(n: usize) -> String {
+    request(&format!(r#"{{"type":"send","key":"k","msg":{n},"msg_id":{n}}}"#))
+}
+
+fn poll() -> String {
+    request(r#"{"type":"poll","offsets":{"k":0},"msg_id":1}"#)
+}
+
+/// What a node that is started on a folder has.
+fn polled(folder: &Path) -> Output {
+    let data_dir = folder.to_str().unwrap();
+    run(&["--data-dir", data_dir], format!("{}\n{}\n", init(), poll()).as_bytes())
+}
+
+fn read_lines(stdout: &mut BufReader<ChildStdout>, count: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..count {
+        stdout.read_line(&mut text).unwrap();
+    }
+    text
+}
+
+#[test]
+fn what_was_acknowledged_is_there_after_a_kill() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..5 {
+        let mut node = start(&["--data-dir", folder.path().to_str().unwrap()]);
+        let mut stdin = node.stdin.take().unwrap();
+        let mut stdout = BufReader::new(node.stdout.take().unwrap());
+        let sends: Vec<String> = (0..100).map(|n| send(round * 100 + n)).collect();
+        writeln!(stdin, "{}\n{}", init(), sends.join("\n")).unwrap();
+        let replies = read_lines(&mut stdout, 101);
+        let last = format!(r#""offset":{}}}}}"#, round * 100 + 99);
+        assert!(replies.trim_end().ends_with(&last), "round {round}: {replies}");
+        node.kill().unwrap();
+        node.wait().unwrap();
+    }
+    let output = polled(folder.path());
+    let pairs: Vec<String> = (0..500).map(|n| format!("[{n},{n}]")).collect();
+    assert!(lines(&output.stdout)[1].contains(&pairs.join(",")), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn committed_offsets_and_next_offsets_survive() {
+    let folder = TempDir::new().unwrap();
+    let commit = request(r#"{"type":"commit_offsets","offsets":{"k":1,"other":3},"msg_id":9}"#);
+    let list = request(r#"{"type":"list_committed_offsets","keys":["k","other"],"msg_id":9}"#);
+    let options = ["--data-dir", folder.path().to_str().unwrap()];
+    run(&options, [init(), send(1), send(2), commit].join("\n").as_bytes());
+    let output = run(&options, [init(), list, send(3)].join("\n").as_bytes());
+    let replies = lines(&output.stdout);
+    assert!(replies[1].contains(r#""offsets":{"k":1}"#), "{}", replies[1]);
+    assert!(replies[2].contains(r#""offset":2"#), "{}", replies[2]);
+}
+
+#[test]
+fn a_second_node_on_the_same_folder_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let options = ["--data-dir", folder.path().to_str().unwrap()];
+    let mut first = start(&options);
+    let mut stdin = first.stdin.take().unwrap();
+    let mut stdout = BufReader::new(first.stdout.take().unwrap());
+    writeln!(stdin, "{}", init()).unwrap();
+    read_lines(&mut stdout, 1);
+    let second = polled(folder.path());
+    assert_eq!(second.status.code(), Some(3));
+    assert!(second.stdout.is_empty());
+    let told = String::from_utf8(second.stderr).unwrap();
+    assert!(told.contains("another process") && told.lines().count() == 1, "{told}");
+    writeln!(stdin, "{}", send(1)).unwrap();
+    assert!(read_lines(&mut stdout, 1).contains("send_ok"));
+    drop(stdin);
+    assert_eq!(first.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_told_and_damage_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let options = ["--data-dir", folder.path().to_str().unwrap()];
+    for n in 1..=3 {
+        run(&options, format!("{}\n{}\n", init(), send(n)).as_bytes());
+    }
+    let segment = folder.path().join("n0/00000000000000000000.segment");
+    let good = fs::read(&segment).unwrap();
+    let end = good.iter().rposition(|&byte| byte != 0).unwrap();
+    let damage = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        fs::write(&segment, bytes).unwrap();
+    };
+
+    damage(40);
+    let output = polled(folder.path());
+    assert_eq!(output.status.code(), Some(3));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("0.segment is damaged at byte 32"), "{told}");
+
+    damage(end);
+    let output = polled(folder.path());
+    assert_eq!(output.status.code(), Some(0));
+    assert!(lines(&output.stdout)[1].contains(r#""k":[[0,1],[1,2]]"#), "{output:?}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("was torn; cut off from byte"), "{told}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_told() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = polled(&file);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot use"));
+}
+
+/// A file system of a little more than one segment, for as long as it lives.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// None where nothing may be mounted.
+    fn mount(size_mib: u32) -> Option<Self> {
+        let folder = TempDir::new().unwrap();
+        let size = format!("size={size_mib}m");
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &size, "straum-test"]).arg(folder.path());
+        let mounted = mount.status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(folder))
+    }
+
+    fn grow(&self, size_mib: u32) {
+        let size = format!("remount,size={size_mib}m");
+        assert!(
+            Command::new("mount")
+                .args(["-o", &size])
+                .arg(self.0.path())
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg(self.0.path()).status().ok();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_sends_until_there_is_room() {
+    let Some(disk) = SmallDisk::mount(80) else {
+        println!("skipped: nothing may be mounted here");
+        return;
+    };
+    let mut node = start(&["--data-dir", disk.0.path().to_str().unwrap()]);
+    let mut stdin = node.stdin.take().unwrap();
+    let mut stdout = BufReader::new(node.stdout.take().unwrap());
+    let mut ask = |line: &str| {
+        writeln!(stdin, "{line}").unwrap();
+        read_lines(&mut stdout, 1)
+    };
+    ask(&init());
+    let megabyte = request(&format!(
+        r#"{{"type":"send","key":"k","msg":"{}","msg_id":1}}"#,
+        "x".repeat(1024 * 1024)
+    ));
+    let mut stored = 0;
+    let refused = loop {
+        let reply = ask(&megabyte);
+        if reply.contains("error") {
+            break reply;
+        }
+        stored += 1;
+    };
+    assert!(stored > 50, "{stored}");
+    assert!(refused.contains(r#""code":11"#) && refused.contains("no room"), "{refused}");
+    let tail =
+        request(&format!(r#"{{"type":"poll","offsets":{{"k":{}}},"msg_id":2}}"#, stored - 1));
+    assert!(ask(&tail).contains("poll_ok"));
+    let commit = request(r#"{"type":"commit_offsets","offsets":{"k":0},"msg_id":3}"#);
+    let committed = ask(&commit);
+    assert!(committed.contains("commit_offsets_ok") || committed.contains(r#""code":13"#));
+
+    disk.grow(160);
+    assert!(ask(&megabyte).contains(&format!(r#""offset":{stored}}}}}"#)));
+    drop(stdin);
+    stdout.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(node.wait().unwrap().code(), Some(0));
+    let list = polled(disk.0.path());
+    assert!(lines(&list.stdout)[1].contains("poll_ok"));
+}

@@ -1,0 +1,241 @@
+//! Opening a journal that may have been left in the middle of anything. Never changes a file before
+//! it has decided that the whole journal can be used.
+//!
+//! Exactly one row is true of each segment, in order. Only the last two lose any byte.
+//!
+//! | segment | what its bytes say | what is done |
+//! |---|---|---|
+//! | any | its name is not the one expected next | refuse: missing |
+//! | any | its header or its first position is not what it must be | refuse: damage |
+//! | any | its header is whole, and of another version | refuse: version |
+//! | any | its size is not the one in its header | refuse: damage |
+//! | any | a whole entry at the expected position holds what is no command | refuse: damage |
+//! | any | entries, then zeros to its end | apply them |
+//! | not the last | entries, then something else | refuse: damage |
+//! | the last | entries, then something else, then a later entry | refuse: damage |
+//! | the last | entries, then something else, and no later entry | apply them, cut off the rest |
+//! | `*.new` | anything: its creation was interrupted | remove it |
+//!
+//! What can be read need not be on the disk: the process that wrote it may have died, or been told that
+//! a sync had failed, while the pages stayed in memory. Only the last entry can be in that state, since
+//! each is synced before the next is written; so it is written once more and synced before anybody
+//! is told of it.
+
+use std::fmt;
+use std::io;
+
+use crate::files::{File, Files};
+use crate::journal::disk::Active;
+use crate::journal::format::{
+    Damage, ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, VERSION, read_any_entry, read_command,
+    read_entry, read_segment_header,
+};
+use crate::{Command, Position};
+
+/// What a segment's name ends in.
+const SUFFIX: &str = ".segment";
+
+/// What a segment's name ends in until all of its header is durable.
+pub(super) const NEW_SUFFIX: &str = ".new";
+
+/// How many bytes are written at once when an end is cut off.
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// The name of the segment whose first entry is at a position: in the order of the positions.
+pub(super) fn segment_name(first_position: Position) -> String {
+    format!("{first_position:020}{SUFFIX}")
+}
+
+/// Why a journal cannot be used. Nothing was changed, nor lost.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The file system failed; a later try may succeed. A torn end may have been cut off already.
+    Io(io::Error),
+    /// A file is there that is no part of a journal.
+    Foreign {
+        /// Its name.
+        file: String,
+    },
+    /// A segment is of a version that this program does not know: a newer program wrote it.
+    Version {
+        /// Its name.
+        file: String,
+        /// The version.
+        version: u32,
+    },
+    /// A segment is not there, though one before or after it is.
+    Missing {
+        /// Its name.
+        file: String,
+    },
+    /// Something is broken that no crash breaks. What comes after it may have been acknowledged.
+    Damaged {
+        /// The segment.
+        file: String,
+        /// Where the first broken thing begins, in bytes from the beginning of the file.
+        byte: u64,
+    },
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => write!(f, "the file system failed: {error}"),
+            Self::Foreign { file } => write!(f, "{file} is no part of a journal"),
+            Self::Version { file, version } => {
+                write!(f, "{file} is of version {version}; this program reads version {VERSION}")
+            }
+            Self::Missing { file } => write!(f, "{file} is missing"),
+            Self::Damaged { file, byte } => write!(
+                f,
+                "{file} is damaged at byte {byte}, before its end: what follows may have been \
+                 acknowledged, so nothing was cut off"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A journal that can be used.
+pub(super) struct Recovered<T> {
+    pub(super) active: Option<Active<T>>,
+    pub(super) next_position: Position,
+    pub(super) cut: Option<(String, u64)>,
+}
+
+pub(super) fn recover<F: Files>(
+    files: &F,
+    mut apply: impl FnMut(Command<'_>),
+) -> Result<Recovered<F::File>, OpenError> {
+    let Names { segments, unfinished } = names(files)?;
+    let mut recovered = Recovered { active: None, next_position: 0, cut: None };
+    let mut last_entry = Vec::new();
+    for (index, name) in segments.iter().enumerate() {
+        if *name != segment_name(recovered.next_position) {
+            return Err(OpenError::Missing { file: segment_name(recovered.next_position) });
+        }
+        let file = files.open(name)?;
+        let mut bytes = vec![0; usize::try_from(file.size_bytes()?).map_err(io::Error::other)?];
+        file.read_at(0, &mut bytes)?;
+        let damaged = |byte: usize| OpenError::Damaged { file: name.clone(), byte: byte as u64 };
+        let header = match read_segment_header(&bytes) {
+            Ok(header) if header.first_position == recovered.next_position => header,
+            Err(Damage::Version(version)) => {
+                return Err(OpenError::Version { file: name.clone(), version });
+            }
+            _ => return Err(damaged(0)),
+        };
+        if bytes.len() != header.size_bytes as usize {
+            return Err(damaged(bytes.len().min(header.size_bytes as usize)));
+        }
+        let Entries { last, end } =
+            apply_entries(&bytes, &mut recovered.next_position, &mut apply).map_err(damaged)?;
+        last_entry = bytes[last..end].to_vec();
+        if bytes[end..].iter().any(|&byte| byte != 0) {
+            let last = index + 1 == segments.len();
+            if !last || has_entry_beyond(&bytes[end..], recovered.next_position) {
+                return Err(damaged(end));
+            }
+            recovered.cut = Some((name.clone(), end as u64));
+        }
+        recovered.active = Some(Active { file, end: end as u64, size_bytes: header.size_bytes });
+    }
+    if let Some(active) = &mut recovered.active {
+        active.file.write_at(active.end - last_entry.len() as u64, &last_entry)?;
+        if recovered.cut.is_some() {
+            cut(active)?;
+        }
+        active.file.sync()?;
+    }
+    for name in &unfinished {
+        files.remove(name)?;
+    }
+    files.sync_names()?;
+    Ok(recovered)
+}
+
+struct Names {
+    segments: Vec<String>,
+    unfinished: Vec<String>,
+}
+
+fn names(files: &impl Files) -> Result<Names, OpenError> {
+    let mut names = Names { segments: Vec::new(), unfinished: Vec::new() };
+    for file in files.names()? {
+        let (finished, list) = match file.strip_suffix(NEW_SUFFIX) {
+            Some(finished) => (finished, &mut names.unfinished),
+            None => (file.as_str(), &mut names.segments),
+        };
+        let digits = finished.strip_suffix(SUFFIX).and_then(|digits| digits.parse().ok());
+        if digits.map(segment_name).as_deref() != Some(finished) {
+            return Err(OpenError::Foreign { file });
+        }
+        list.push(file);
+    }
+    names.segments.sort_unstable();
+    Ok(names)
+}
+
+/// Where the last entry of a segment begins, and where it ends.
+struct Entries {
+    last: usize,
+    end: usize,
+}
+
+/// Applies the entries of a segment, and says where they end; or where a whole entry holds what is no
+/// command.
+fn apply_entries(
+    bytes: &[u8],
+    next_position: &mut Position,
+    apply: &mut impl FnMut(Command<'_>),
+) -> Result<Entries, usize> {
+    let mut end = SEGMENT_HEADER_BYTES;
+    let mut last = end;
+    while let Ok(mut payload) = read_entry(&bytes[end..], *next_position) {
+        let size_bytes = ENTRY_HEADER_BYTES + payload.len();
+        while !payload.is_empty() {
+            let (command, rest) = read_command(payload).map_err(|_| end)?;
+            apply(command);
+            payload = rest;
+        }
+        last = end;
+        end += size_bytes;
+        *next_position += 1;
+    }
+    Ok(Entries { last, end })
+}
+
+/// Whether there is a whole entry of a later position somewhere behind a broken one. A crash cannot
+/// have left that: an entry is written only after the one before it has been synced.
+fn has_entry_beyond(bytes: &[u8], broken: Position) -> bool {
+    (0..bytes.len()).any(|at| is_entry_beyond(&bytes[at..], broken))
+}
+
+/// Looks at what is cheap to see before it lets a checksum be taken.
+fn is_entry_beyond(bytes: &[u8], broken: Position) -> bool {
+    let Some((header, payload)) = bytes.split_at_checked(ENTRY_HEADER_BYTES) else { return false };
+    let position = header.last_chunk().map_or(0, |position| Position::from_le_bytes(*position));
+    // No segment has room for so many entries as this.
+    let plausible = position > broken && position - broken < 1 << 32;
+    plausible && read_command(payload).is_ok() && read_any_entry(bytes).is_some()
+}
+
+/// Overwrites the torn end with zeros. If this is interrupted, it is torn still, and is cut off again.
+fn cut<T: File>(active: &mut Active<T>) -> io::Result<()> {
+    let size_bytes = u64::from(active.size_bytes);
+    let mut at = active.end;
+    while at < size_bytes {
+        let count = (size_bytes - at).min(ZEROS.len() as u64);
+        let zeros = &ZEROS[..usize::try_from(count).map_err(io::Error::other)?];
+        active.file.write_at(at, zeros)?;
+        at += count;
+    }
+    Ok(())
+}
