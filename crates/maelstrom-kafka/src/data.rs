@@ -9,7 +9,7 @@ use straum::journal::disk::{DiskJournal, SEGMENT_BYTES};
 /// The engine that keeps its journal in the folder of this node.
 ///
 /// # Errors
-/// Why the folder cannot be used, in words. Nothing in it was changed.
+/// Why the folder cannot be used, in words. Nothing in it was lost.
 pub(crate) fn open_engine(
     data_dir: &Path,
     node_id: &str,
@@ -20,8 +20,8 @@ pub(crate) fn open_engine(
     let (engine, cut) = Engine::open(files, SEGMENT_BYTES).map_err(|error| told(&error))?;
     if let Some((file, byte)) = cut {
         log::warn!(
-            "{}: the end of {file} was torn; cut off from byte {byte} on, where nothing had been \
-             acknowledged",
+            "{}: the end of {file} was torn; cut off from byte {byte} on, where, as far as can be \
+             told, nothing had been acknowledged",
             folder.display()
         );
     }

@@ -6,8 +6,8 @@ use std::io::{self, Read};
 /// The longest line that is handled, in bytes without its end (16 MiB).
 pub const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 
-/// How much is read at once at least, in bytes.
-const READ_BYTES: usize = 256 * 1024;
+/// How much is read at once, in bytes: as much as a pipe may hold. What is not needed is never touched.
+const READ_BYTES: usize = 1024 * 1024;
 
 /// A buffer that long lines have made larger than this is given back when it is empty.
 const KEEP_BYTES: usize = 1024 * 1024;

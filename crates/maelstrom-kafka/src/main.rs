@@ -75,7 +75,7 @@ Exit codes:
      was finished (a signal a second or more after the first does not wait for that)
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value
-  3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was changed
+  3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was lost
   4  the data could not be written or synced; what was acknowledged is safe, start again to recover"#;
 
 fn main() -> ExitCode {

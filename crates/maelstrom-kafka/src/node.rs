@@ -10,6 +10,9 @@ use crate::refusal::{Code, Refusal};
 use crate::reply::Reply;
 use crate::request::{Body, Kind, Message, Unanswerable};
 
+/// The longest node id, in bytes: with every byte escaped it is still a good name for a folder.
+const MAX_NODE_ID_BYTES: usize = 80;
+
 /// A single node of Maelstrom's `kafka` workload.
 pub struct Node<J = MemoryJournal> {
     open: Box<OpenEngine<J>>,
@@ -137,6 +140,10 @@ impl<J: Journal> Node<J> {
     /// Takes on an identity; the same one again is welcome, another is refused.
     fn init(&mut self, body: &Body<'_>) -> Result<(), Trouble> {
         let node_id = body.node_id()?;
+        if node_id.len() > MAX_NODE_ID_BYTES {
+            let text = format!("field \"node_id\" has more than {MAX_NODE_ID_BYTES} bytes");
+            return Err(Refusal::malformed(text).into());
+        }
         let node_ids: BTreeSet<String> = body.node_ids()?.into_iter().collect();
         if !node_ids.contains(&node_id) {
             let text = "field \"node_ids\" does not name the node_id";

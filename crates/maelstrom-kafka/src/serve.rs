@@ -91,7 +91,10 @@ impl<J: Journal> Session<'_, J> {
                 log::warn!("line {number} not answered: {reason}");
                 Ok(())
             }
-            Err(HandleError::Open(reason)) => Err(Failure::Open(reason)),
+            Err(HandleError::Open(reason)) => {
+                self.flush()?;
+                Err(Failure::Open(reason))
+            }
         }
     }
 

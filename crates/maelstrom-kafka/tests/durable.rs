@@ -119,6 +119,17 @@ fn a_torn_end_is_cut_off_and_told_and_damage_is_refused() {
 }
 
 #[test]
+fn a_node_id_that_is_no_name_for_a_folder_is_refused_and_the_node_serves_on() {
+    let folder = TempDir::new().unwrap();
+    let long = init().replace("\"node_id\":\"n0\"", &format!("\"node_id\":\"{}\"", "é".repeat(41)));
+    let input = [long, init(), send(1)].join("\n");
+    let output = run(&["--data-dir", folder.path().to_str().unwrap()], input.as_bytes());
+    let replies = lines(&output.stdout);
+    assert!(replies[0].contains("more than 80 bytes"), "{}", replies[0]);
+    assert!(replies[2].contains("send_ok"), "{}", replies[2]);
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_told() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");

@@ -70,10 +70,8 @@ impl<J: Journal> Engine<J> {
     /// # Errors
     /// [`Refused`]; nothing was stored.
     pub fn send(&mut self, key: &str, message: &[u8]) -> Result<Offset, Refused> {
-        let size_bytes = key.len().max(message.len());
-        if key.len() > MAX_KEY_BYTES || message.len() > MAX_MESSAGE_BYTES {
-            return Err(Refused::TooLarge { size_bytes });
-        }
+        at_most(MAX_KEY_BYTES, "key", key.len())?;
+        at_most(MAX_MESSAGE_BYTES, "message", message.len())?;
         self.journal.append(&[Command::Send { key, message }])?;
         Ok(self.logs.send(key, message))
     }
@@ -146,6 +144,13 @@ impl<J: Journal> Engine<J> {
     }
 }
 
+fn at_most(limit_bytes: usize, what: &'static str, size_bytes: usize) -> Result<(), Refused> {
+    if size_bytes > limit_bytes {
+        return Err(Refused::TooLarge { what, size_bytes, limit_bytes });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,8 +169,8 @@ mod tests {
     fn what_changes_nothing_is_not_in_the_journal() {
         let mut engine = Engine::<MemoryJournal>::default();
         let too_large = vec![0; MAX_MESSAGE_BYTES + 1];
-        let size_bytes = too_large.len();
-        assert_eq!(engine.send("k", &too_large), Err(Refused::TooLarge { size_bytes }));
+        let refused = engine.send("k", &too_large).unwrap_err().to_string();
+        assert_eq!(refused, "the message has 1073741825 bytes, the limit is 1073741824");
         let too_long = "k".repeat(MAX_KEY_BYTES + 1);
         assert!(matches!(engine.send(&too_long, b"m"), Err(Refused::TooLarge { .. })));
         engine.commit(&[("k", 0)]).unwrap();

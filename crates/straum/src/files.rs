@@ -36,7 +36,8 @@ pub trait Files: Debug {
     /// [`io::ErrorKind::NotFound`], and others of the file system.
     fn open(&self, name: &str) -> io::Result<Self::File>;
 
-    /// Gives a file another name, in place of any file that has it.
+    /// Gives a file another name, which no other file has: one that had it might be replaced, or the call
+    /// be an error.
     ///
     /// # Errors
     /// Those of the file system.

@@ -7,7 +7,7 @@ mod recovery;
 
 use std::fmt;
 
-use crate::{Command, MAX_MESSAGE_BYTES, Position};
+use crate::{Command, Position};
 
 /// Puts commands into one total order, and keeps them as durably as it promises.
 ///
@@ -38,8 +38,12 @@ pub trait Journal {
 pub enum Refused {
     /// Something is larger than a journal takes, now and ever.
     TooLarge {
+        /// What: the key, the message, or all that must be in one entry.
+        what: &'static str,
         /// Its size, in bytes.
         size_bytes: usize,
+        /// The largest there may be, in bytes.
+        limit_bytes: usize,
     },
     /// There is no room; there may be later. What is there can be read.
     Full(String),
@@ -50,8 +54,8 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLarge { size_bytes } => {
-                write!(f, "{size_bytes} bytes are too many; the limit is {MAX_MESSAGE_BYTES}")
+            Self::TooLarge { what, size_bytes, limit_bytes } => {
+                write!(f, "the {what} has {size_bytes} bytes, the limit is {limit_bytes}")
             }
             Self::Full(reason) => write!(f, "there is no room on the disk: {reason}"),
             Self::Failed(reason) => f.write_str(reason),

@@ -45,7 +45,6 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
         .unwrap()
         .map(|entry| entry.unwrap())
         .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
-        .filter(|(name, _)| name != "lock")
         .collect();
     files.sort();
     files
@@ -152,6 +151,42 @@ fn a_torn_end_with_a_later_entry_behind_it_is_damage() {
     fs::write(folder.path().join(FIRST), &bytes).unwrap();
     let refused = check(folder.path(), &messages, "the first entry");
     assert!(matches!(refused, Some(OpenError::Damaged { byte: 32, .. })), "{refused:?}");
+}
+
+/// The header says how large the file is, before any room is made for it.
+#[test]
+fn a_file_of_an_absurd_size_is_refused_at_once() {
+    let (folder, messages) = journal(3);
+    fs::OpenOptions::new()
+        .write(true)
+        .open(folder.path().join(FIRST))
+        .unwrap()
+        .set_len(1 << 43)
+        .unwrap();
+    let refused = open(folder.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::Damaged { byte: 512, .. }), "{refused:?}");
+    assert_eq!(messages.len(), 3);
+}
+
+/// A torn entry of which every eighth byte looks like the beginning of another.
+#[test]
+fn a_torn_end_that_is_full_of_what_looks_like_entries_is_refused_and_not_pondered() {
+    let folder = TempDir::new().unwrap();
+    let open = || Disk::open(RealFiles::open(folder.path()).unwrap(), 1 << 20);
+    let (mut engine, _) = open().unwrap();
+    let mut lookalikes = Vec::new();
+    while lookalikes.len() < 900_000 {
+        lookalikes.extend_from_slice(&[0, 0, 8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        lookalikes.extend_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    engine.send("k", &lookalikes).unwrap();
+    engine.sync().unwrap();
+    drop(engine);
+    let path = folder.path().join(FIRST);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[900_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(open(), Err(OpenError::Damaged { byte: 32, .. })));
 }
 
 #[test]

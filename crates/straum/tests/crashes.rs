@@ -267,7 +267,9 @@ fn a_full_disk_refuses_sends_until_there_is_room_and_can_be_read_all_the_time() 
         engine.sync().unwrap();
     }
     assert!(stored > 10);
+    let steps = files.steps();
     assert!(matches!(engine.send("a", &[7; 50]), Err(Refused::Full(_))));
+    assert_eq!(files.steps(), steps, "room is looked for once a batch");
     engine.sync().unwrap();
     assert_eq!(State::of(&engine).logs[0].len(), stored);
     files.set_capacity(3 * u64::from(SEGMENT_BYTES));

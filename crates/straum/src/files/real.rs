@@ -1,25 +1,25 @@
 //! Files of the operating system, in a folder that belongs to one process at a time. Never reads or
-//! writes anything on its own, apart from the lock.
+//! writes anything on its own, and never touches another folder that has come to have the same name.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::fs::{
+    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, fallocate, flock, openat,
+    renameat, renameat_with, unlinkat,
+};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::{File, Files};
-
-/// The file whose lock says that the folder is in use. Its content means nothing.
-const LOCK: &str = "lock";
 
 /// A folder on the disk, locked for as long as this lives.
 #[derive(Debug)]
 pub struct RealFiles {
     path: PathBuf,
+    /// Locked.
     folder: fs::File,
-    _lock: fs::File,
 }
 
 impl RealFiles {
@@ -31,8 +31,10 @@ impl RealFiles {
     /// [`ErrorKind::WouldBlock`] if the folder is in use already, and others of the file system.
     pub fn open(folder: &Path) -> io::Result<Self> {
         make_folder(folder)?;
-        let lock = lock(folder)?;
-        Ok(Self { path: folder.to_owned(), folder: fs::File::open(folder)?, _lock: lock })
+        let path = folder.to_owned();
+        let folder = fs::File::open(folder)?;
+        lock(&folder, &path)?;
+        Ok(Self { path, folder })
     }
 }
 
@@ -63,16 +65,13 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     fs::File::open(folder)?.sync_all()
 }
 
-fn lock(folder: &Path) -> io::Result<fs::File> {
-    let path = folder.join(LOCK);
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-    match retry_on_intr(|| flock(&lock, FlockOperation::NonBlockingLockExclusive)) {
-        Ok(()) => Ok(lock),
+fn lock(folder: &fs::File, path: &Path) -> io::Result<()> {
+    match retry_on_intr(|| flock(folder, FlockOperation::NonBlockingLockExclusive)) {
         Err(Errno::WOULDBLOCK) => {
-            let reason = format!("another process uses the folder {}", folder.display());
+            let reason = format!("another process uses the folder {}", path.display());
             Err(io::Error::new(ErrorKind::WouldBlock, reason))
         }
-        Err(error) => Err(error.into()),
+        done => Ok(done?),
     }
 }
 
@@ -88,6 +87,14 @@ fn reserve(file: &fs::File, size_bytes: u64) -> io::Result<()> {
     }
 }
 
+impl RealFiles {
+    fn open_file(&self, name: &str, flags: OFlags) -> io::Result<fs::File> {
+        let flags = flags | OFlags::RDWR | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o644);
+        Ok(retry_on_intr(|| openat(&self.folder, name, flags, mode))?.into())
+    }
+}
+
 impl Files for RealFiles {
     type File = RealFile;
 
@@ -95,7 +102,7 @@ impl Files for RealFiles {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            if !entry.file_type()?.is_dir() && entry.file_name() != LOCK {
+            if !entry.file_type()?.is_dir() {
                 names.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
@@ -103,25 +110,29 @@ impl Files for RealFiles {
     }
 
     fn create(&self, name: &str, size_bytes: u64) -> io::Result<RealFile> {
-        let path = self.path.join(name);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        let file = self.open_file(name, OFlags::CREATE | OFlags::EXCL)?;
         if let Err(error) = reserve(&file, size_bytes) {
-            fs::remove_file(&path)?;
+            self.remove(name)?;
             return Err(error);
         }
         Ok(RealFile(file))
     }
 
     fn open(&self, name: &str) -> io::Result<RealFile> {
-        Ok(RealFile(OpenOptions::new().read(true).write(true).open(self.path.join(name))?))
+        Ok(RealFile(self.open_file(name, OFlags::empty())?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path.join(from), self.path.join(to))
+        let folder = &self.folder;
+        match renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
+            // Not every file system can.
+            Err(Errno::INVAL | Errno::NOSYS) => Ok(renameat(folder, from, folder, to)?),
+            done => Ok(done?),
+        }
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.path.join(name))
+        Ok(unlinkat(&self.folder, name, AtFlags::empty())?)
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -210,19 +221,33 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_files_without_the_lock() {
+    fn names_are_those_of_the_files() {
         let (folder, files) = folder();
         fs::create_dir(folder.path().join("folder")).unwrap();
         for name in ["a", "b", "c"] {
             files.create(name, 0).unwrap();
         }
-        files.rename("a", "b").unwrap();
+        files.rename("a", "d").unwrap();
         assert_eq!(files.open("a").unwrap_err().kind(), ErrorKind::NotFound);
-        files.create("a", 0).unwrap();
         files.remove("c").unwrap();
         let mut names = files.names().unwrap();
         names.sort_unstable();
-        assert_eq!(names, ["a", "b"]);
+        assert_eq!(names, ["b", "d"]);
+    }
+
+    /// Somebody moves the folder away under a process and starts another one in its place.
+    #[test]
+    fn another_folder_of_the_same_name_is_never_touched() {
+        let above = tempdir().unwrap();
+        let (path, elsewhere) = (above.path().join("n0"), above.path().join("elsewhere"));
+        let files = RealFiles::open(&path).unwrap();
+        fs::rename(&path, &elsewhere).unwrap();
+        let other = RealFiles::open(&path).unwrap();
+        other.create("a", 1).unwrap();
+        files.create("a", 2).unwrap();
+        files.rename("a", "b").unwrap();
+        assert_eq!(fs::metadata(path.join("a")).unwrap().len(), 1);
+        assert_eq!(fs::metadata(elsewhere.join("b")).unwrap().len(), 2);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub struct DiskJournal<F: Files> {
     next_position: Position,
     /// The open batch as an entry: room for its header, then its commands.
     batch: Vec<u8>,
+    /// Why there was no room for another segment; it is not looked for again before the next sync.
+    full: Option<String>,
     /// Why nothing may be appended or synced any more.
     failure: Option<String>,
 }
@@ -58,7 +60,8 @@ impl<F: Files> DiskJournal<F> {
     ) -> Result<Opened<F>, OpenError> {
         let Recovered { active, next_position, cut } = recover(&files, apply)?;
         let batch = vec![0; ENTRY_HEADER_BYTES];
-        let journal = Self { files, segment_bytes, active, next_position, batch, failure: None };
+        let journal =
+            Self { files, segment_bytes, active, next_position, batch, full: None, failure: None };
         Ok(Opened { journal, cut })
     }
 
@@ -91,7 +94,10 @@ impl<F: Files> DiskJournal<F> {
         let new = format!("{name}{NEW_SUFFIX}");
         let created = self.files.create(&new, self.segment_bytes.into());
         let file = match created {
-            Err(error) if is_full(&error) => return Err(Refused::Full(error.to_string())),
+            Err(error) if is_full(&error) => {
+                self.full = Some(error.to_string());
+                return Err(Refused::Full(error.to_string()));
+            }
             created => created.and_then(|file| self.name_segment(file, &new, &name)),
         };
         let file = file.map_err(|error| self.fail("cannot begin a segment", &error))?;
@@ -124,12 +130,16 @@ impl<F: Files> Journal for DiskJournal<F> {
     fn append(&mut self, commands: &[Command<'_>]) -> Result<(), Refused> {
         self.healthy()?;
         let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
-        let headers = SEGMENT_HEADER_BYTES + ENTRY_HEADER_BYTES;
-        if (headers + size_bytes) as u64 > self.segment_bytes.into() {
-            return Err(Refused::TooLarge { size_bytes });
+        let headers_bytes = SEGMENT_HEADER_BYTES + ENTRY_HEADER_BYTES;
+        let limit_bytes = (self.segment_bytes as usize).saturating_sub(headers_bytes);
+        if size_bytes > limit_bytes {
+            return Err(Refused::TooLarge { what: "request", size_bytes, limit_bytes });
         }
         if !self.has_room(size_bytes) {
             self.write_batch().map_err(|error| self.fail("cannot write the journal", &error))?;
+            if let Some(reason) = &self.full {
+                return Err(Refused::Full(reason.clone()));
+            }
             self.begin_segment()?;
         }
         for command in commands {
@@ -139,6 +149,7 @@ impl<F: Files> Journal for DiskJournal<F> {
     }
 
     fn sync(&mut self) -> Result<(), String> {
+        self.full = None;
         self.healthy()
             .and_then(|()| {
                 self.write_batch().map_err(|error| self.fail("cannot write the journal", &error))

@@ -11,7 +11,7 @@
 //!           | 2 key length (2) offset (8) key
 //! ```
 
-use crate::{Command, Position};
+use crate::{Command, MAX_MESSAGE_BYTES, Position};
 
 /// What every segment begins with.
 const MAGIC: [u8; 8] = *b"STRAUMJ\n";
@@ -97,7 +97,7 @@ pub fn command_bytes(command: Command<'_>) -> usize {
 }
 
 /// Appends a command to a payload. Its key has at most [`MAX_KEY_BYTES`], its message at most
-/// [`MAX_MESSAGE_BYTES`](crate::MAX_MESSAGE_BYTES).
+/// [`MAX_MESSAGE_BYTES`].
 #[expect(clippy::cast_possible_truncation, reason = "stated above, and checked by the engine")]
 pub fn write_command(command: Command<'_>, payload: &mut Vec<u8>) {
     match command {
@@ -174,6 +174,9 @@ fn split_command(payload: &[u8]) -> Option<(Command<'_>, &[u8])> {
             };
             let (key, rest) = payload.get(11..)?.split_at_checked(key_bytes)?;
             let message_bytes = usize::try_from(message_bytes).ok()?;
+            if message_bytes > MAX_MESSAGE_BYTES {
+                return None;
+            }
             let (message, rest) = rest.split_at_checked(message_bytes)?;
             Some((Command::Send { key: str::from_utf8(key).ok()?, message }, rest))
         }

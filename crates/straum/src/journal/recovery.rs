@@ -1,7 +1,7 @@
 //! Opening a journal that may have been left in the middle of anything. Never changes a file before
 //! it has decided that the whole journal can be used.
 //!
-//! Exactly one row is true of each segment, in order. Only the last two lose any byte.
+//! Exactly one row is true of each segment, in order. Only the last two rows change a file.
 //!
 //! | segment | what its bytes say | what is done |
 //! |---|---|---|
@@ -23,6 +23,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 
 use crate::files::{File, Files};
 use crate::journal::disk::Active;
@@ -39,7 +40,7 @@ const SUFFIX: &str = ".segment";
 pub(super) const NEW_SUFFIX: &str = ".new";
 
 /// How many bytes are written at once when an end is cut off.
-static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 4096] = [0; 4096];
 
 /// The name of the segment whose first entry is at a position: in the order of the positions.
 pub(super) fn segment_name(first_position: Position) -> String {
@@ -117,14 +118,19 @@ pub(super) fn recover<F: Files>(
     let Names { segments, unfinished } = names(files)?;
     let mut recovered = Recovered { active: None, next_position: 0, cut: None };
     let mut last_entry = Vec::new();
+    let mut torn = Vec::new();
     for (index, name) in segments.iter().enumerate() {
         if *name != segment_name(recovered.next_position) {
             return Err(OpenError::Missing { file: segment_name(recovered.next_position) });
         }
         let file = files.open(name)?;
-        let mut bytes = vec![0; usize::try_from(file.size_bytes()?).map_err(io::Error::other)?];
-        file.read_at(0, &mut bytes)?;
         let damaged = |byte: usize| OpenError::Damaged { file: name.clone(), byte: byte as u64 };
+        let file_bytes = file.size_bytes()?;
+        let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
+        if file_bytes < SEGMENT_HEADER_BYTES as u64 {
+            return Err(damaged(0));
+        }
+        file.read_at(0, &mut bytes)?;
         let header = match read_segment_header(&bytes) {
             Ok(header) if header.first_position == recovered.next_position => header,
             Err(Damage::Version(version)) => {
@@ -132,9 +138,13 @@ pub(super) fn recover<F: Files>(
             }
             _ => return Err(damaged(0)),
         };
-        if bytes.len() != header.size_bytes as usize {
-            return Err(damaged(bytes.len().min(header.size_bytes as usize)));
+        let size_bytes = header.size_bytes as usize;
+        if file_bytes != header.size_bytes.into() {
+            let byte = file_bytes.min(header.size_bytes.into());
+            return Err(OpenError::Damaged { file: name.clone(), byte });
         }
+        bytes.resize(size_bytes, 0);
+        file.read_at(0, &mut bytes)?;
         let Entries { last, end } =
             apply_entries(&bytes, &mut recovered.next_position, &mut apply).map_err(damaged)?;
         last_entry = bytes[last..end].to_vec();
@@ -144,13 +154,14 @@ pub(super) fn recover<F: Files>(
                 return Err(damaged(end));
             }
             recovered.cut = Some((name.clone(), end as u64));
+            torn = torn_chunks(&bytes, end);
         }
         recovered.active = Some(Active { file, end: end as u64, size_bytes: header.size_bytes });
     }
     if let Some(active) = &mut recovered.active {
         active.file.write_at(active.end - last_entry.len() as u64, &last_entry)?;
-        if recovered.cut.is_some() {
-            cut(active)?;
+        for chunk in torn {
+            active.file.write_at(chunk.start as u64, &ZEROS[..chunk.len()])?;
         }
         active.file.sync()?;
     }
@@ -212,30 +223,38 @@ fn apply_entries(
     Ok(Entries { last, end })
 }
 
-/// Whether there is a whole entry of a later position somewhere behind a broken one. A crash cannot
+/// Whether there may be a whole entry of a later position somewhere from a broken one on. A crash cannot
 /// have left that: an entry is written only after the one before it has been synced.
+///
+/// What looks like entries again and again would take forever to tell from them; after some times its
+/// size it is taken for one.
 fn has_entry_beyond(bytes: &[u8], broken: Position) -> bool {
-    (0..bytes.len()).any(|at| is_entry_beyond(&bytes[at..], broken))
+    let mut left_bytes = 16 * bytes.len();
+    for at in 0..bytes.len() {
+        let Some(size_bytes) = plausible_entry(&bytes[at..], broken) else { continue };
+        if size_bytes > left_bytes || read_any_entry(&bytes[at..]).is_some() {
+            return true;
+        }
+        left_bytes -= size_bytes;
+    }
+    false
 }
 
-/// Looks at what is cheap to see before it lets a checksum be taken.
-fn is_entry_beyond(bytes: &[u8], broken: Position) -> bool {
-    let Some((header, payload)) = bytes.split_at_checked(ENTRY_HEADER_BYTES) else { return false };
-    let position = header.last_chunk().map_or(0, |position| Position::from_le_bytes(*position));
+/// The size of what looks like a later entry at first sight, before a checksum is taken of it.
+fn plausible_entry(bytes: &[u8], broken: Position) -> Option<usize> {
+    let (header, payload) = bytes.split_at_checked(ENTRY_HEADER_BYTES)?;
+    let position = Position::from_le_bytes(*header.last_chunk()?);
+    let size_bytes = u32::from_le_bytes(*header.first_chunk()?) as usize;
     // No segment has room for so many entries as this.
     let plausible = position > broken && position - broken < 1 << 32;
-    plausible && read_command(payload).is_ok() && read_any_entry(bytes).is_some()
+    let fits = size_bytes <= payload.len();
+    (plausible && fits && read_command(payload).is_ok()).then_some(size_bytes)
 }
 
-/// Overwrites the torn end with zeros. If this is interrupted, it is torn still, and is cut off again.
-fn cut<T: File>(active: &mut Active<T>) -> io::Result<()> {
-    let size_bytes = u64::from(active.size_bytes);
-    let mut at = active.end;
-    while at < size_bytes {
-        let count = (size_bytes - at).min(ZEROS.len() as u64);
-        let zeros = &ZEROS[..usize::try_from(count).map_err(io::Error::other)?];
-        active.file.write_at(at, zeros)?;
-        at += count;
-    }
-    Ok(())
+/// Where there is something to overwrite behind the last entry: what is zero already stays untouched, so
+/// that this never asks for room on the disk.
+fn torn_chunks(bytes: &[u8], end: usize) -> Vec<Range<usize>> {
+    let starts = (end..bytes.len()).step_by(ZEROS.len());
+    let chunks = starts.map(|start| start..bytes.len().min(start + ZEROS.len()));
+    chunks.filter(|chunk| bytes[chunk.clone()].iter().any(|&byte| byte != 0)).collect()
 }
