@@ -55,7 +55,7 @@ impl<F: Files> Engine<DiskJournal<F>> {
     /// [`Opened::cut`] says of a torn end.
     ///
     /// # Errors
-    /// [`OpenError`]; the files are as they were.
+    /// [`OpenError`]; nothing was lost.
     pub fn open(files: F, segment_bytes: u32) -> Result<(Self, Option<(String, u64)>), OpenError> {
         let mut logs = Logs::default();
         let Opened { journal, cut } =

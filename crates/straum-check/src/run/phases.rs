@@ -147,8 +147,8 @@ impl<C: Cluster> Bench<'_, C> {
     }
 
     fn no_worker_waits(&self) -> bool {
-        let workers = self.seats.iter().filter(|seat| seat.role == Role::Worker);
-        workers.into_iter().all(|seat| seat.waiting.is_none())
+        let mut workers = self.seats.iter().filter(|seat| seat.role == Role::Worker);
+        workers.all(|seat| seat.waiting.is_none())
     }
 
     pub(super) fn wake_at(&mut self, at: Nanos, seat: usize) {
@@ -386,14 +386,12 @@ impl<C: Cluster> Bench<'_, C> {
     /// Whether a client has read everything that is known to exist among what it reads.
     fn caught_up(&self, seat: usize) -> bool {
         let place = &self.seats[seat];
-        let keys = (0..).zip(&self.frontier).filter(|(key, _)| match place.role {
+        let mut keys = (0..).zip(&self.frontier).filter(|(key, _)| match place.role {
             Role::Worker => true,
             Role::Consumer(group) => self.generator.group_of(*key) == Some(group),
         });
         place.assigned
-            && keys
-                .into_iter()
-                .all(|(key, frontier)| place.client.position(key).unwrap_or(0) > frontier.known)
+            && keys.all(|(key, frontier)| place.client.position(key).unwrap_or(0) > frontier.known)
     }
 
     fn polls_are_over(&self, now: Nanos, until: Nanos, pollers: usize) -> bool {

@@ -42,7 +42,7 @@ pub(crate) struct Active<T> {
     /// Where the next entry goes: the bytes from here on are zero.
     pub(crate) end: u64,
     /// Invariant: at least `end`.
-    pub(crate) size_bytes: u32,
+    pub(crate) size_bytes: u64,
 }
 
 impl<F: Files> DiskJournal<F> {
@@ -52,7 +52,7 @@ impl<F: Files> DiskJournal<F> {
     /// An end that a crash has torn is cut off; [`Opened::cut`] says so. Nothing else is changed.
     ///
     /// # Errors
-    /// [`OpenError`]; the files are as they were.
+    /// [`OpenError`]; nothing was lost.
     pub fn open(
         files: F,
         segment_bytes: u32,
@@ -84,7 +84,7 @@ impl<F: Files> DiskJournal<F> {
 
     fn has_room(&self, size_bytes: usize) -> bool {
         let wanted = (self.batch.len() + size_bytes) as u64;
-        self.active.as_ref().is_some_and(|active| active.end + wanted <= active.size_bytes.into())
+        self.active.as_ref().is_some_and(|active| active.end + wanted <= active.size_bytes)
     }
 
     /// Ends the active segment and begins another. Only while nothing but the reservation of its room has
@@ -101,7 +101,7 @@ impl<F: Files> DiskJournal<F> {
             created => created.and_then(|file| self.name_segment(file, &new, &name)),
         };
         let file = file.map_err(|error| self.fail("cannot begin a segment", &error))?;
-        let (end, size_bytes) = (SEGMENT_HEADER_BYTES as u64, self.segment_bytes);
+        let (end, size_bytes) = (SEGMENT_HEADER_BYTES as u64, self.segment_bytes.into());
         self.active = Some(Active { file, end, size_bytes });
         Ok(())
     }

@@ -116,60 +116,80 @@ pub(super) fn recover<F: Files>(
     mut apply: impl FnMut(Command<'_>),
 ) -> Result<Recovered<F::File>, OpenError> {
     let Names { segments, unfinished } = names(files)?;
-    let mut recovered = Recovered { active: None, next_position: 0, cut: None };
-    let mut last_entry = Vec::new();
-    let mut torn = Vec::new();
+    let (mut next_position, mut cut) = (0, None);
+    let mut last_segment = None;
     for (index, name) in segments.iter().enumerate() {
-        if *name != segment_name(recovered.next_position) {
-            return Err(OpenError::Missing { file: segment_name(recovered.next_position) });
-        }
-        let file = files.open(name)?;
-        let damaged = |byte: usize| OpenError::Damaged { file: name.clone(), byte: byte as u64 };
-        let file_bytes = file.size_bytes()?;
-        let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
-        if file_bytes < SEGMENT_HEADER_BYTES as u64 {
-            return Err(damaged(0));
-        }
-        file.read_at(0, &mut bytes)?;
-        let header = match read_segment_header(&bytes) {
-            Ok(header) if header.first_position == recovered.next_position => header,
-            Err(Damage::Version(version)) => {
-                return Err(OpenError::Version { file: name.clone(), version });
+        drop(last_segment.take()); // Only one is in memory at a time.
+        let (file, bytes) = read_segment(files, name, next_position)?;
+        let entries = apply_entries(&bytes, &mut next_position, &mut apply)
+            .map_err(|byte| damaged(name, byte))?;
+        let rest = &bytes[entries.end..];
+        if rest.iter().any(|&byte| byte != 0) {
+            if index + 1 < segments.len() || has_entry_beyond(rest, next_position) {
+                return Err(damaged(name, entries.end));
             }
-            _ => return Err(damaged(0)),
-        };
-        let size_bytes = header.size_bytes as usize;
-        if file_bytes != header.size_bytes.into() {
-            let byte = file_bytes.min(header.size_bytes.into());
-            return Err(OpenError::Damaged { file: name.clone(), byte });
+            cut = Some((name.clone(), entries.end as u64));
         }
-        bytes.resize(size_bytes, 0);
-        file.read_at(0, &mut bytes)?;
-        let Entries { last, end } =
-            apply_entries(&bytes, &mut recovered.next_position, &mut apply).map_err(damaged)?;
-        last_entry = bytes[last..end].to_vec();
-        if bytes[end..].iter().any(|&byte| byte != 0) {
-            let last = index + 1 == segments.len();
-            if !last || has_entry_beyond(&bytes[end..], recovered.next_position) {
-                return Err(damaged(end));
-            }
-            recovered.cut = Some((name.clone(), end as u64));
-            torn = torn_chunks(&bytes, end);
-        }
-        recovered.active = Some(Active { file, end: end as u64, size_bytes: header.size_bytes });
+        last_segment = Some((file, bytes, entries));
     }
-    if let Some(active) = &mut recovered.active {
-        active.file.write_at(active.end - last_entry.len() as u64, &last_entry)?;
-        for chunk in torn {
-            active.file.write_at(chunk.start as u64, &ZEROS[..chunk.len()])?;
-        }
-        active.file.sync()?;
-    }
+    let active = match last_segment {
+        Some((file, bytes, entries)) => Some(make_active(file, &bytes, &entries)?),
+        None => None,
+    };
     for name in &unfinished {
         files.remove(name)?;
     }
     files.sync_names()?;
-    Ok(recovered)
+    Ok(Recovered { active, next_position, cut })
+}
+
+/// A segment that has the name, the header and the size that it must have, and all its bytes.
+fn read_segment<F: Files>(
+    files: &F,
+    name: &str,
+    first_position: Position,
+) -> Result<(F::File, Vec<u8>), OpenError> {
+    let expected = segment_name(first_position);
+    if name != expected {
+        return Err(OpenError::Missing { file: expected });
+    }
+    let file = files.open(name)?;
+    let file_bytes = file.size_bytes()?;
+    let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
+    if file_bytes < bytes.len() as u64 {
+        return Err(damaged(name, 0));
+    }
+    file.read_at(0, &mut bytes)?;
+    let size_bytes = match read_segment_header(&bytes) {
+        Ok(header) if header.first_position == first_position => header.size_bytes,
+        Err(Damage::Version(version)) => {
+            return Err(OpenError::Version { file: name.into(), version });
+        }
+        _ => return Err(damaged(name, 0)),
+    };
+    if file_bytes != size_bytes.into() {
+        let byte = file_bytes.min(size_bytes.into());
+        return Err(OpenError::Damaged { file: name.into(), byte });
+    }
+    bytes.resize(size_bytes as usize, 0);
+    file.read_at(0, &mut bytes)?;
+    Ok((file, bytes))
+}
+
+/// Makes the last segment one that can be appended to: its last entry durable, and nothing but zeros
+/// behind it.
+fn make_active<T: File>(mut file: T, bytes: &[u8], entries: &Entries) -> io::Result<Active<T>> {
+    let &Entries { last, end } = entries;
+    file.write_at(last as u64, &bytes[last..end])?;
+    for chunk in torn_chunks(bytes, end) {
+        file.write_at(chunk.start as u64, &ZEROS[..chunk.len()])?;
+    }
+    file.sync()?;
+    Ok(Active { file, end: end as u64, size_bytes: bytes.len() as u64 })
+}
+
+fn damaged(name: &str, byte: usize) -> OpenError {
+    OpenError::Damaged { file: name.into(), byte: byte as u64 }
 }
 
 struct Names {
