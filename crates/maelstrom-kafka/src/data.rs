@@ -1,10 +1,11 @@
 //! The data folder of a node: where it is, and how it is opened. Never looks into a file.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use straum::Engine;
 use straum::files::real::RealFiles;
-use straum::journal::disk::{DiskJournal, SEGMENT_BYTES};
+use straum::journal::disk::{DiskJournal, SEGMENT_BYTES, Settings};
+use straum::{Engine, Retention};
 
 /// The engine that keeps its journal in the folder of this node.
 ///
@@ -13,11 +14,13 @@ use straum::journal::disk::{DiskJournal, SEGMENT_BYTES};
 pub(crate) fn open_engine(
     data_dir: &Path,
     node_id: &str,
+    retention: Retention,
 ) -> Result<Engine<DiskJournal<RealFiles>>, String> {
     let folder = data_dir.join(folder_name(node_id));
     let told = |why: &dyn std::fmt::Display| format!("cannot use {}: {why}", folder.display());
+    let settings = Settings { segment_bytes: SEGMENT_BYTES, retention, now_ms };
     let files = RealFiles::open(&folder).map_err(|error| told(&error))?;
-    let (engine, cut) = Engine::open(files, SEGMENT_BYTES).map_err(|error| told(&error))?;
+    let (engine, cut) = Engine::open(files, settings).map_err(|error| told(&error))?;
     if let Some((file, byte)) = cut {
         log::warn!(
             "{}: the end of {file} was torn; cut off from byte {byte} on, where, as far as can be \
@@ -26,6 +29,12 @@ pub(crate) fn open_engine(
         );
     }
     Ok(engine)
+}
+
+/// In milliseconds since 1970.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A node id as the name of a folder: as it is if it is plain, else with `%` and two hexadecimal digits

@@ -16,6 +16,7 @@ use clap::builder::TypedValueParser;
 use log::LevelFilter;
 use maelstrom_kafka::Node;
 use rustix::pipe::fcntl_setpipe_size;
+use straum::Retention;
 
 use crate::serve::{Failure, serve};
 use crate::stop::Stop;
@@ -33,6 +34,21 @@ struct Options {
     /// refused.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Remove the oldest messages when the files take more than so many bytes. Needs --data-dir.
+    ///
+    /// Whole segments of about 64 MiB are removed, the oldest first. The newest two or three stay, so a
+    /// value below 268435456 (256 MiB) keeps no less than that one. Polling a removed offset goes on at
+    /// the first one that is left. Committed and next offsets stay for ever.
+    #[arg(long, value_name = "BYTES", requires = "data_dir")]
+    retention_bytes: Option<u64>,
+
+    /// Remove messages some time after so many seconds. Needs --data-dir.
+    ///
+    /// Whole segments are removed: a message goes when the last one of its segment is so old, at most
+    /// twice the time after it came, and at the next request. The newest sealed segment stays.
+    #[arg(long, value_name = "SECONDS", requires = "data_dir")]
+    retention_seconds: Option<u64>,
 
     /// How many bytes of messages a poll's reply holds at most, shared fairly among its keys.
     ///
@@ -113,7 +129,12 @@ fn run(options: &Options) -> Result<(), Failure> {
     log::info!("version {}, in {}", env!("CARGO_PKG_VERSION"), data_dir.display());
     // What waits in the pipe shares the next sync. That it is no pipe, or may not be larger, is no harm.
     fcntl_setpipe_size(&input, PIPE_BYTES).ok();
-    let mut node =
-        Node::new(options.max_poll_bytes, move |node_id| data::open_engine(&data_dir, node_id));
+    let retention = Retention {
+        max_bytes: options.retention_bytes,
+        max_age_ms: options.retention_seconds.map(|seconds| seconds.saturating_mul(1_000)),
+    };
+    let mut node = Node::new(options.max_poll_bytes, move |node_id| {
+        data::open_engine(&data_dir, node_id, retention)
+    });
     serve(&mut node, input, output, &stop)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use straum::{Engine, Journal, MemoryJournal, Offset, Refused};
+use straum::{Engine, Journal, MemoryJournal, Offset, ReadError, Refused};
 
 use crate::refusal::{Code, Refusal};
 use crate::reply::Reply;
@@ -116,7 +116,9 @@ impl<J: Journal> Node<J> {
                     .into_iter()
                     .map(|(key, offset)| (key, Offset::try_from(offset).unwrap_or(0)))
                     .collect();
-                reply.poll_ok(out, engine.poll(&wanted, self.max_poll_bytes));
+                let logs =
+                    engine.poll(&wanted, self.max_poll_bytes).map_err(|why| poll_refusal(&why))?;
+                reply.poll_ok(out, &logs);
             }
             Kind::CommitOffsets => {
                 // A negative offset says that nothing has been processed: there is nothing to record.
@@ -196,6 +198,11 @@ fn send_refusal(why: &Refused) -> Refusal {
         Refused::Failed(_) => Code::Crash,
     };
     Refusal::new(code, why.to_string())
+}
+
+/// What cannot be read now may be read later, and other logs can be read all the same.
+fn poll_refusal(why: &ReadError) -> Refusal {
+    Refusal::new(Code::TemporarilyUnavailable, why.to_string())
 }
 
 /// A commit must succeed or leave its outcome open: Maelstrom's checker takes a definite error for a

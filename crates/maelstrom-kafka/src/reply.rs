@@ -27,13 +27,13 @@ impl Reply<'_> {
         });
     }
 
-    pub(crate) fn poll_ok<'e>(self, out: &mut Vec<u8>, logs: impl Iterator<Item = Polled<'e>>) {
+    pub(crate) fn poll_ok(self, out: &mut Vec<u8>, logs: &[Polled<'_>]) {
         self.line(out, "poll_ok", |out| {
             out.extend_from_slice(b",\"msgs\":{");
-            separated(out, logs, |out, log| {
+            separated(out, logs.iter(), |out, log| {
                 string(out, log.key);
                 out.extend_from_slice(b":[");
-                separated(out, log.messages, |out, (offset, message)| {
+                separated(out, log.messages(), |out, (offset, message)| {
                     out.push(b'[');
                     integer(out, offset);
                     out.push(b',');

@@ -1,13 +1,11 @@
 //! The node's state and the four operations on it. It never does I/O of its own: what durability
 //! there is comes from the journal.
 
-use std::collections::HashMap;
-
 use crate::files::Files;
-use crate::journal::disk::{DiskJournal, OpenError, Opened};
+use crate::journal::disk::{DiskJournal, OpenError, Opened, Settings};
 use crate::journal::format::MAX_KEY_BYTES;
-use crate::journal::{Journal, MemoryJournal, Refused};
-use crate::log::Log;
+use crate::journal::{Journal, MemoryJournal, ReadError, Refused};
+use crate::logs::Logs;
 use crate::poll::fair_shares;
 use crate::{Command, Offset, Polled};
 
@@ -24,42 +22,14 @@ pub struct Engine<J = MemoryJournal> {
     logs: Logs,
 }
 
-/// The state: what comes out of applying the journal's commands in order.
-#[derive(Debug, Default)]
-struct Logs(HashMap<Box<str>, Log>);
-
-impl Logs {
-    fn send(&mut self, key: &str, message: &[u8]) -> Offset {
-        if let Some(log) = self.0.get_mut(key) {
-            return log.append(message);
-        }
-        self.0.entry(key.into()).or_default().append(message)
-    }
-
-    fn commit(&mut self, key: &str, offset: Offset) {
-        if let Some(log) = self.0.get_mut(key) {
-            log.commit(offset);
-        }
-    }
-
-    fn apply(&mut self, command: Command<'_>) {
-        match command {
-            Command::Send { key, message } => _ = self.send(key, message),
-            Command::Commit { key, offset } => self.commit(key, offset),
-        }
-    }
-}
-
 impl<F: Files> Engine<DiskJournal<F>> {
     /// The engine whose journal is in `files`, with everything that was acknowledged, and what
     /// [`Opened::cut`] says of a torn end.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was lost.
-    pub fn open(files: F, segment_bytes: u32) -> Result<(Self, Option<(String, u64)>), OpenError> {
-        let mut logs = Logs::default();
-        let Opened { journal, cut } =
-            DiskJournal::open(files, segment_bytes, |command| logs.apply(command))?;
+    pub fn open(files: F, settings: Settings) -> Result<(Self, Option<(String, u64)>), OpenError> {
+        let Opened { journal, logs, cut } = DiskJournal::open(files, settings)?;
         Ok((Self { journal, logs }, cut))
     }
 }
@@ -72,7 +42,7 @@ impl<J: Journal> Engine<J> {
     pub fn send(&mut self, key: &str, message: &[u8]) -> Result<Offset, Refused> {
         at_most(MAX_KEY_BYTES, "key", key.len())?;
         at_most(MAX_MESSAGE_BYTES, "message", message.len())?;
-        self.journal.append(&[Command::Send { key, message }])?;
+        self.journal.append(&mut self.logs, &[Command::Send { key, message }])?;
         Ok(self.logs.send(key, message))
     }
 
@@ -86,14 +56,14 @@ impl<J: Journal> Engine<J> {
     /// # Errors
     /// [`Refused`]; nothing was recorded.
     pub fn commit<K: AsRef<str>>(&mut self, offsets: &[(K, Offset)]) -> Result<(), Refused> {
-        let existing = offsets.iter().filter(|(key, _)| self.logs.0.contains_key(key.as_ref()));
+        let existing = offsets.iter().filter(|(key, _)| self.logs.get(key.as_ref()).is_some());
         let commits: Vec<_> = existing
             .map(|(key, offset)| Command::Commit { key: key.as_ref(), offset: *offset })
             .collect();
         if commits.is_empty() {
             return Ok(());
         }
-        self.journal.append(&commits)?;
+        self.journal.append(&mut self.logs, &commits)?;
         for commit in commits {
             self.logs.apply(commit);
         }
@@ -105,7 +75,7 @@ impl<J: Journal> Engine<J> {
     /// # Errors
     /// What failed, in words. Nobody may be told of anything since the last sync; the process must end.
     pub fn sync(&mut self) -> Result<(), String> {
-        self.journal.sync()
+        self.journal.sync(&mut self.logs)
     }
 
     /// The journal.
@@ -115,32 +85,36 @@ impl<J: Journal> Engine<J> {
 
     /// The committed offset of `key`, if it has one.
     pub fn committed(&self, key: &str) -> Option<Offset> {
-        self.logs.0.get(key)?.committed()
+        self.logs.get(key)?.committed()
     }
 
-    /// Reads each wanted log from its offset on. Logs with nothing to return are left out.
+    /// Reads each wanted log from its offset on, or from the first message that is left after it. Logs
+    /// with nothing to return are left out.
     ///
     /// All messages returned together cost at most `max_bytes`, each its own bytes and
     /// [`MESSAGE_OVERHEAD_BYTES`](crate::MESSAGE_OVERHEAD_BYTES), shared fairly among the logs; but
     /// each log that has a message returns at least one, however large.
-    pub fn poll<'a, K: AsRef<str>>(
-        &'a self,
-        wanted: &'a [(K, Offset)],
+    ///
+    /// # Errors
+    /// [`ReadError`]: one of the logs cannot be read now.
+    pub fn poll<K: AsRef<str>>(
+        &self,
+        wanted: &[(K, Offset)],
         max_bytes: u64,
-    ) -> impl Iterator<Item = Polled<'a>> + use<'a, J, K> {
-        let logs = &self.logs.0;
-        let found: Vec<(&str, &Log, Offset)> = wanted
-            .iter()
-            .filter_map(|(key, offset)| Some((key.as_ref(), logs.get(key.as_ref())?, *offset)))
-            .collect();
-        let costs: Vec<u64> = found.iter().map(|(_, log, offset)| log.cost_from(*offset)).collect();
-        let shares = fair_shares(&costs, max_bytes);
-        std::iter::zip(found, std::iter::zip(costs, shares)).filter(|(_, (cost, _))| *cost > 0).map(
-            |((key, log, offset), (_, share))| Polled {
-                key,
-                messages: log.messages(offset, share),
-            },
-        )
+    ) -> Result<Vec<Polled<'_>>, ReadError> {
+        let mut found = Vec::with_capacity(wanted.len());
+        let mut costs = Vec::with_capacity(wanted.len());
+        for (key, offset) in wanted {
+            let Some((number, key, log)) = self.logs.get_full(key.as_ref()) else { continue };
+            if let Some(polled) = Polled::begin(&self.journal, (number, key, log), *offset)? {
+                costs.push(polled.cost_of_all(log));
+                found.push(polled);
+            }
+        }
+        for (polled, share) in found.iter_mut().zip(fair_shares(costs, max_bytes)) {
+            polled.take(&self.journal, share)?;
+        }
+        Ok(found)
     }
 }
 

@@ -4,10 +4,31 @@
 pub mod disk;
 pub mod format;
 mod recovery;
+mod retention;
+mod sealed;
 
 use std::fmt;
+use std::io;
 
-use crate::{Command, Position};
+use crate::chunk::Chunk;
+use crate::logs::Logs;
+use crate::{Command, Offset, Position};
+
+pub use retention::Retention;
+
+/// What a segment's name ends in.
+const SEGMENT_SUFFIX: &str = ".segment";
+
+/// What a sealed segment's name ends in.
+const SEALED_SUFFIX: &str = ".sealed";
+
+/// What a name ends in until all that a file must hold is durable.
+const NEW_SUFFIX: &str = ".new";
+
+/// The name of the segment whose first entry is at a position: in the order of the positions.
+fn segment_name(first_position: Position) -> String {
+    format!("{first_position:020}{SEGMENT_SUFFIX}")
+}
 
 /// Puts commands into one total order, and keeps them as durably as it promises.
 ///
@@ -19,19 +40,60 @@ use crate::{Command, Position};
 ///    `append` may sync the batch before it, when there is no more room where that would go.
 /// 4. After [`Refused::Failed`] or an error of `sync` nothing may be taken for durable that was not
 ///    before, and every later call fails.
+/// 5. The logs are what comes out of all commands that were appended: who appends commands applies them
+///    before the next call. The journal may take messages that are durable out of the logs' memory; then
+///    it can [`read`](Self::read) them.
 pub trait Journal {
     /// Adds commands to the open batch, all of them or none.
     ///
     /// # Errors
     /// [`Refused`]: none of them is in the batch.
-    fn append(&mut self, commands: &[Command<'_>]) -> Result<(), Refused>;
+    fn append(&mut self, logs: &mut Logs, commands: &[Command<'_>]) -> Result<(), Refused>;
 
     /// Ends the open batch, if it holds anything.
     ///
     /// # Errors
     /// What failed, in words. Nobody may be told that any command of the batch happened.
-    fn sync(&mut self) -> Result<(), String>;
+    fn sync(&mut self, logs: &mut Logs) -> Result<(), String>;
+
+    /// Reads messages that are not in memory, of the log of this number: the chunk that holds the first
+    /// message at or after `from`, and those after it until they cost `max_bytes` without the first.
+    /// Nothing if no such message is left outside of memory.
+    ///
+    /// # Errors
+    /// [`ReadError`]; another read may succeed.
+    fn read(&self, log: usize, from: Offset, max_bytes: u64) -> Result<Vec<Chunk>, ReadError>;
 }
+
+/// Why messages could not be read. Nothing was changed by it.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The file system failed.
+    Io {
+        /// The file's name.
+        file: String,
+        /// What it said.
+        error: io::Error,
+    },
+    /// What is there is not what was written.
+    Damaged {
+        /// The file's name.
+        file: String,
+        /// Where the first broken thing begins, in bytes from the beginning of the file.
+        byte: u64,
+    },
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { file, error } => write!(f, "cannot read {file}: {error}"),
+            Self::Damaged { file, byte } => write!(f, "{file} is damaged at byte {byte}"),
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
 
 /// Why a command was not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,17 +147,22 @@ impl MemoryJournal {
 }
 
 impl Journal for MemoryJournal {
-    fn append(&mut self, commands: &[Command<'_>]) -> Result<(), Refused> {
+    fn append(&mut self, _: &mut Logs, commands: &[Command<'_>]) -> Result<(), Refused> {
         self.open_commands += commands.len();
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), String> {
+    fn sync(&mut self, _: &mut Logs) -> Result<(), String> {
         if self.open_commands > 0 {
             self.open_commands = 0;
             self.next_position += 1;
         }
         Ok(())
+    }
+
+    /// All messages are in memory.
+    fn read(&self, _: usize, _: Offset, _: u64) -> Result<Vec<Chunk>, ReadError> {
+        Ok(Vec::new())
     }
 }
 
@@ -107,18 +174,18 @@ mod tests {
 
     #[test]
     fn commands_between_two_syncs_are_one_entry() {
-        let mut journal = MemoryJournal::default();
-        journal.append(&[COMMIT]).unwrap();
-        journal.append(&[COMMIT]).unwrap();
+        let (mut journal, mut logs) = (MemoryJournal::default(), Logs::default());
+        journal.append(&mut logs, &[COMMIT]).unwrap();
+        journal.append(&mut logs, &[COMMIT]).unwrap();
         assert_eq!((journal.next_position(), journal.open_commands()), (0, 2));
-        journal.sync().unwrap();
+        journal.sync(&mut logs).unwrap();
         assert_eq!((journal.next_position(), journal.open_commands()), (1, 0));
     }
 
     #[test]
     fn a_sync_without_commands_makes_no_entry() {
-        let mut journal = MemoryJournal::default();
-        journal.sync().unwrap();
+        let (mut journal, mut logs) = (MemoryJournal::default(), Logs::default());
+        journal.sync(&mut logs).unwrap();
         assert_eq!(journal.next_position(), 0);
     }
 }

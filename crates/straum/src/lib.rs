@@ -15,20 +15,25 @@
 //! - **Journal**: puts commands into one total order and keeps them as durably as it promises.
 //! - **Entry**: a batch at its **position** in the journal. An entry takes effect whole or not at all.
 //! - **Segment**: one file of a journal on disk, with consecutive entries.
+//! - **Sealed segment**: the messages of full segments, sorted by key, in a file that replaces them.
+//! - **Retention**: what is removed of a log's beginning, and when.
 //! - **Committed offset**: the messages of a log up to and including it have been processed. It never
 //!   goes back, and it always names a message that exists.
 
+mod chunk;
 mod command;
 mod engine;
 pub mod files;
 pub mod journal;
 mod log;
+mod logs;
 mod poll;
 
+pub use chunk::{Chunk, Messages};
 pub use command::Command;
 pub use engine::{Engine, MAX_MESSAGE_BYTES};
-pub use journal::{Journal, MemoryJournal, Refused};
-pub use log::Messages;
+pub use journal::{Journal, MemoryJournal, ReadError, Refused, Retention};
+pub use logs::Logs;
 pub use poll::{MESSAGE_OVERHEAD_BYTES, Polled};
 
 /// A message's place in its log, from 0.

@@ -1,64 +1,54 @@
-//! The messages of one key, in memory. It never drops, moves or changes a message once appended.
+//! One key: what is known of all its messages, and those that are in memory, the last ones. It never
+//! changes a message, and lets go only of those that it was told are elsewhere.
 //!
-//! A log is a list of chunks. A chunk holds the bytes of consecutive messages end to end, and where
-//! each message ends: four bytes a message, and no allocation of its own. A message is found by its
-//! offset with a binary search over the chunks and one look-up, so that a poll costs the same
-//! wherever in the log it starts.
+//! The messages in memory are a list of chunks: four bytes a message, and no allocation of its own. A
+//! message is found by its offset with a binary search over the chunks and one look-up, so that a poll
+//! costs the same wherever it starts.
 
 use crate::Offset;
-use crate::poll::MESSAGE_OVERHEAD_BYTES;
-
-/// A chunk is closed before it outgrows this, unless its first message alone is larger.
-const CHUNK_BYTES: usize = 64 * 1024;
-
-/// A chunk is closed when it holds this many messages, however small they are.
-const CHUNK_MESSAGES: usize = 16 * 1024;
+use crate::chunk::Chunk;
 
 /// One key's messages and how far they have been processed.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
-    /// Invariant: chunks are in order, adjacent and none is empty.
+    /// Invariant: in order, adjacent, none empty, and the last one ends at `next_offset`.
     chunks: Vec<Chunk>,
+    /// How many of the chunks are frozen: nothing is appended to them.
+    ///
+    /// Invariant: at most `chunks.len()`.
+    frozen: usize,
     /// Invariant: one more than the offset of the last message.
     next_offset: Offset,
-    /// Invariant: all messages' bytes together.
+    /// Invariant: the bytes of all messages that there ever were.
     size_bytes: u64,
     /// Invariant: below `next_offset`, and never goes back.
     committed: Option<Offset>,
 }
 
-#[derive(Debug)]
-struct Chunk {
-    first_offset: Offset,
-    /// How many bytes the messages before this chunk have.
-    start_bytes: u64,
-    bytes: Vec<u8>,
-    /// Where in `bytes` each message ends. A message fits into 32 bits (`MAX_MESSAGE_BYTES`), and so
-    /// does a chunk, which holds either one message or at most `CHUNK_BYTES`.
-    ends: Vec<u32>,
-}
-
 impl Log {
+    /// A log of which nothing is in memory.
+    pub(crate) fn restored(
+        next_offset: Offset,
+        size_bytes: u64,
+        committed: Option<Offset>,
+    ) -> Self {
+        debug_assert!(committed < Some(next_offset) || committed.is_none());
+        Self { next_offset, size_bytes, committed, ..Self::default() }
+    }
+
     /// Appends a message of at most [`crate::MAX_MESSAGE_BYTES`] and returns its offset.
     pub(crate) fn append(&mut self, message: &[u8]) -> Offset {
         let offset = self.next_offset;
-        match self.chunks.last_mut() {
+        match self.chunks[self.frozen..].last_mut() {
             Some(chunk) if chunk.has_room(message.len()) => chunk.push(message),
             last => {
                 if let Some(full) = last {
                     full.close();
                 }
-                let mut chunk = Chunk {
-                    first_offset: offset,
-                    start_bytes: self.size_bytes,
-                    bytes: Vec::new(),
-                    ends: Vec::new(),
-                };
-                chunk.push(message);
                 if self.chunks.is_empty() {
                     self.chunks.reserve_exact(1); // Most logs of very many never have a second.
                 }
-                self.chunks.push(chunk);
+                self.chunks.push(Chunk::new(offset, self.size_bytes, message));
             }
         }
         self.next_offset += 1;
@@ -77,31 +67,48 @@ impl Log {
         self.committed
     }
 
-    /// The messages from `offset` on, as many as cost at most `max_bytes`, but at least one if there
-    /// is one.
-    pub(crate) fn messages(&self, offset: Offset, max_bytes: u64) -> Messages<'_> {
-        let (chunk, index) = self.place(offset).unwrap_or((self.chunks.len(), 0));
-        Messages {
-            chunks: self.chunks.get(chunk..).unwrap_or(&[]),
-            index,
-            budget: Budget::new(max_bytes),
-        }
+    pub(crate) fn next_offset(&self) -> Offset {
+        self.next_offset
     }
 
-    /// What all messages from `offset` on cost in a poll, in bytes; 0 if there is none.
-    pub(crate) fn cost_from(&self, offset: Offset) -> u64 {
-        let Some((chunk, index)) = self.place(offset) else {
-            return 0;
-        };
-        let chunk = &self.chunks[chunk];
-        let before_bytes = chunk.start_bytes + chunk.start_of(index) as u64;
-        let messages = self.next_offset - offset;
-        self.size_bytes - before_bytes + messages * MESSAGE_OVERHEAD_BYTES
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
-    /// The chunk that holds the message of this offset, and the message's index in it.
-    fn place(&self, offset: Offset) -> Option<(usize, usize)> {
-        if offset >= self.next_offset {
+    /// The first offset that is in memory; the next one if none is.
+    pub(crate) fn first_in_memory(&self) -> Offset {
+        self.chunks.first().map_or(self.next_offset, |chunk| chunk.first_offset)
+    }
+
+    /// How many bytes all messages have that are no longer in memory.
+    pub(crate) fn bytes_before_memory(&self) -> u64 {
+        self.chunks.first().map_or(self.size_bytes, |chunk| chunk.start_bytes)
+    }
+
+    pub(crate) fn in_memory(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// From now on, messages go to new chunks. Nothing may be frozen already.
+    pub(crate) fn freeze(&mut self) {
+        debug_assert_eq!(self.frozen, 0, "what was frozen before is still here");
+        self.frozen = self.chunks.len();
+    }
+
+    pub(crate) fn frozen(&self) -> &[Chunk] {
+        &self.chunks[..self.frozen]
+    }
+
+    /// Lets go of what is frozen: it can be read elsewhere.
+    pub(crate) fn drop_frozen(&mut self) {
+        self.chunks.drain(..self.frozen);
+        self.frozen = 0;
+    }
+
+    /// The chunks in memory from the one that holds the message of this offset on, and the message's index
+    /// in it; if it is in memory.
+    pub(crate) fn from(&self, offset: Offset) -> Option<(&[Chunk], usize)> {
+        if offset >= self.next_offset || offset < self.first_in_memory() {
             return None;
         }
         let last = self.chunks.len() - 1;
@@ -110,91 +117,15 @@ impl Log {
         } else {
             self.chunks.partition_point(|chunk| chunk.first_offset <= offset) - 1
         };
-        let index = usize::try_from(offset - self.chunks[chunk].first_offset).ok()?;
-        Some((chunk, index))
-    }
-}
-
-impl Chunk {
-    fn has_room(&self, size_bytes: usize) -> bool {
-        self.bytes.len() + size_bytes <= CHUNK_BYTES && self.ends.len() < CHUNK_MESSAGES
-    }
-
-    #[expect(clippy::cast_possible_truncation, reason = "stated and ensured at `ends`")]
-    fn push(&mut self, message: &[u8]) {
-        self.bytes.extend_from_slice(message);
-        self.ends.push(self.bytes.len() as u32);
-    }
-
-    /// Gives back what a full chunk has reserved and will not use.
-    fn close(&mut self) {
-        self.bytes.shrink_to_fit();
-        self.ends.shrink_to_fit();
-    }
-
-    fn start_of(&self, index: usize) -> usize {
-        if index == 0 { 0 } else { self.ends[index - 1] as usize }
-    }
-
-    fn message(&self, index: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(index)? as usize;
-        self.bytes.get(self.start_of(index)..end)
-    }
-}
-
-/// Consecutive messages of one log, each with its offset.
-#[derive(Clone, Debug)]
-pub struct Messages<'a> {
-    chunks: &'a [Chunk],
-    index: usize,
-    budget: Budget,
-}
-
-impl<'a> Iterator for Messages<'a> {
-    type Item = (Offset, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let mut chunk = self.chunks.first()?;
-        if self.index == chunk.ends.len() {
-            self.chunks = &self.chunks[1..];
-            self.index = 0;
-            chunk = self.chunks.first()?;
-        }
-        let message = chunk.message(self.index)?;
-        if !self.budget.take(message.len()) {
-            self.chunks = &[];
-            return None;
-        }
-        let offset = chunk.first_offset + self.index as u64;
-        self.index += 1;
-        Some((offset, message))
-    }
-}
-
-/// How many bytes of messages may still be returned. The first message is always allowed.
-#[derive(Clone, Debug)]
-struct Budget {
-    left_bytes: u64,
-    untouched: bool,
-}
-
-impl Budget {
-    fn new(max_bytes: u64) -> Self {
-        Self { left_bytes: max_bytes, untouched: true }
-    }
-
-    fn take(&mut self, message_bytes: usize) -> bool {
-        let cost = message_bytes as u64 + MESSAGE_OVERHEAD_BYTES;
-        let allowed = self.untouched || cost <= self.left_bytes;
-        self.untouched = false;
-        self.left_bytes = self.left_bytes.saturating_sub(cost);
-        allowed
+        Some((&self.chunks[chunk..], self.chunks[chunk].index_of(offset)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::{CHUNK_BYTES, CHUNK_MESSAGES, Messages};
+    use crate::poll::MESSAGE_OVERHEAD_BYTES;
 
     fn log_of(messages: impl IntoIterator<Item = Vec<u8>>) -> Log {
         let mut log = Log::default();
@@ -204,8 +135,13 @@ mod tests {
         log
     }
 
+    fn messages(log: &Log, offset: Offset, max_bytes: u64) -> Messages<'_> {
+        let (chunks, index) = log.from(offset).unwrap_or_default();
+        Messages::new([chunks, &[]], index, max_bytes)
+    }
+
     fn read(log: &Log, offset: Offset, max_bytes: u64) -> Vec<(Offset, Vec<u8>)> {
-        log.messages(offset, max_bytes)
+        messages(log, offset, max_bytes)
             .map(|(offset, message)| (offset, message.to_vec()))
             .collect()
     }
@@ -227,7 +163,7 @@ mod tests {
     fn empty_messages_are_messages() {
         let log = log_of((0..2 * CHUNK_MESSAGES).map(|_| Vec::new()));
         assert_eq!(log.chunks.len(), 2);
-        assert_eq!(log.messages(5, u64::MAX).count(), 2 * CHUNK_MESSAGES - 5);
+        assert_eq!(messages(&log, 5, u64::MAX).count(), 2 * CHUNK_MESSAGES - 5);
     }
 
     #[test]
@@ -242,23 +178,9 @@ mod tests {
     fn the_budget_counts_messages_and_their_overhead_and_always_allows_one() {
         let log = log_of((0..10).map(|_| vec![0; 100]));
         let cost = 100 + MESSAGE_OVERHEAD_BYTES;
-        assert_eq!(log.messages(0, 0).count(), 1);
-        assert_eq!(log.messages(0, 3 * cost - 1).count(), 2);
-        assert_eq!(log.messages(0, 3 * cost).count(), 3);
-        assert_eq!(log.cost_from(7), 3 * cost);
-        assert_eq!(log.cost_from(10), 0);
-    }
-
-    #[test]
-    fn the_cost_of_a_poll_is_what_its_messages_cost() {
-        let log = log_of((0..500).map(|n| vec![0; n * 3]));
-        for offset in [0, 1, 77, 300, 499] {
-            let cost: u64 = log
-                .messages(offset, u64::MAX)
-                .map(|(_, message)| message.len() as u64 + MESSAGE_OVERHEAD_BYTES)
-                .sum();
-            assert_eq!(log.cost_from(offset), cost);
-        }
+        assert_eq!(messages(&log, 0, 0).count(), 1);
+        assert_eq!(messages(&log, 0, 3 * cost - 1).count(), 2);
+        assert_eq!(messages(&log, 0, 3 * cost).count(), 3);
     }
 
     #[test]
@@ -283,5 +205,25 @@ mod tests {
             log.chunks.iter().map(|chunk| chunk.bytes.capacity() + 4 * chunk.ends.capacity()).sum();
         let payload = usize::try_from(log.size_bytes).unwrap();
         assert!(reserved <= payload + 4_000_000 + 4 * CHUNK_BYTES, "{reserved} for {payload}");
+    }
+
+    #[test]
+    fn what_is_frozen_stays_as_it_is_until_it_is_dropped() {
+        let mut log = log_of([vec![1], vec![2]]);
+        log.freeze();
+        log.append(&[3]);
+        log.commit(2);
+        assert_eq!(log.frozen(), &[Chunk { ends: vec![1, 2], ..Chunk::new(0, 0, &[1, 2]) }]);
+        assert_eq!(read(&log, 1, u64::MAX), [(1, vec![2]), (2, vec![3])]);
+
+        log.drop_frozen();
+        assert_eq!((log.first_in_memory(), log.bytes_before_memory()), (2, 2));
+        assert_eq!(read(&log, 1, u64::MAX), []);
+        assert_eq!(read(&log, 2, u64::MAX), [(2, vec![3])]);
+        log.freeze();
+        log.drop_frozen();
+        assert_eq!((log.first_in_memory(), log.next_offset()), (3, 3));
+        assert_eq!(log.append(&[4]), 3);
+        assert_eq!(read(&log, 3, u64::MAX), [(3, vec![4])]);
     }
 }

@@ -6,20 +6,25 @@
 use std::fs;
 use std::path::Path;
 
-use straum::Engine;
 use straum::files::real::RealFiles;
-use straum::journal::disk::{DiskJournal, OpenError};
+use straum::journal::disk::{DiskJournal, OpenError, Settings};
+use straum::{Engine, Polled, ReadError, Retention};
 use tempfile::TempDir;
 
 type Disk = Engine<DiskJournal<RealFiles>>;
 
 const SEGMENT_BYTES: u32 = 512;
+fn settings(segment_bytes: u32) -> Settings {
+    Settings { segment_bytes, retention: Retention::default(), now_ms: || 0 }
+}
+
 const FIRST: &str = "00000000000000000000.segment";
+const FIRST_SEALED: &str = "00000000000000000000.sealed";
 
 type Opened = Result<(Disk, Option<(String, u64)>), OpenError>;
 
 fn open(folder: &Path) -> Opened {
-    Disk::open(RealFiles::open(folder).unwrap(), SEGMENT_BYTES)
+    Disk::open(RealFiles::open(folder).unwrap(), settings(SEGMENT_BYTES))
 }
 
 /// A journal of some entries, in one segment or more, and its messages.
@@ -30,16 +35,16 @@ fn journal(messages: usize) -> (TempDir, Vec<Vec<u8>>) {
         engine.send("k", format!("message {n}").as_bytes()).unwrap();
         engine.sync().unwrap();
     }
-    let messages = log(&engine);
+    let messages = log(&engine).unwrap();
     (folder, messages)
 }
 
-fn log(engine: &Disk) -> Vec<Vec<u8>> {
-    let logs = engine.poll(&[("k", 0)], u64::MAX);
-    logs.flat_map(|log| log.messages).map(|(_, message)| message.to_vec()).collect()
+fn log(engine: &Disk) -> Result<Vec<Vec<u8>>, ReadError> {
+    let logs = engine.poll(&[("k", 0)], u64::MAX)?;
+    Ok(logs.iter().flat_map(Polled::messages).map(|(_, message)| message.to_vec()).collect())
 }
 
-/// The names and contents of the segments.
+/// The names and contents of all files: sealed segments stand before segments of the same position.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -50,49 +55,98 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// What a damaged journal makes of a start: a first part of the messages, or a refusal.
+/// What a damaged journal makes of a start: a first part of the messages, or a refusal; of the poll, if the
+/// damage is where a start does not look.
 fn check(folder: &Path, messages: &[Vec<u8>], told: &str) -> Option<OpenError> {
     let before = files(folder);
-    match open(folder) {
-        Ok((engine, cut)) => {
-            let recovered = log(&engine);
-            assert!(messages.starts_with(&recovered), "{told}: {recovered:?}");
-            let whole = recovered.len() == messages.len();
-            assert!(whole || cut.is_some(), "{told}: lost without a word");
-            drop(engine);
-            let (again, cut) = open(folder).unwrap();
-            assert_eq!((log(&again), cut), (recovered, None), "{told}: not the same again");
-            None
-        }
+    let (engine, cut) = match open(folder) {
+        Ok(opened) => opened,
         Err(error) => {
             assert_eq!(files(folder), before, "{told}: changed though refused");
-            Some(error)
+            return Some(error);
         }
-    }
+    };
+    let recovered = match log(&engine) {
+        Ok(recovered) => recovered,
+        Err(ReadError::Damaged { file, byte }) => return Some(OpenError::Damaged { file, byte }),
+        Err(ReadError::Io { error, .. }) => return Some(OpenError::Io(error)),
+    };
+    assert!(messages.starts_with(&recovered), "{told}: {recovered:?}");
+    let whole = recovered.len() == messages.len();
+    assert!(whole || cut.is_some(), "{told}: lost without a word");
+    drop(engine);
+    let (again, cut) = open(folder).unwrap();
+    assert_eq!((log(&again).unwrap(), cut), (recovered, None), "{told}: not the same again");
+    None
 }
 
 #[test]
 fn every_flipped_byte_is_noticed() {
-    let (folder, messages) = journal(40);
-    let segments = files(folder.path());
-    assert!(segments.len() > 2);
-    for (index, (name, good)) in segments.iter().enumerate() {
+    let (folder, messages) = long_journal();
+    let all = files(folder.path());
+    assert!(all.len() > 5, "{}", all.len());
+    for (index, (name, good)) in all.iter().enumerate() {
+        if name.contains(".new") {
+            continue; // It is begun anew.
+        }
+        restore(folder.path(), &all);
+        let mut unnoticed = 0;
         for byte in 0..good.len() {
-            for (other, content) in &segments {
-                fs::write(folder.path().join(other), content).unwrap();
-            }
             let mut bad = good.clone();
             bad[byte] ^= 0x55;
             fs::write(folder.path().join(name), &bad).unwrap();
-            let told = format!("{name}, byte {byte}");
-            let refused = check(folder.path(), &messages, &told);
-            let last = index + 1 == segments.len();
-            assert!(last || refused.is_some(), "{told}: damage before the end was accepted");
-            if let Some(OpenError::Damaged { file, byte: at }) = refused {
-                assert!(file == *name && at <= byte as u64, "{told}: blamed {file} at {at}");
+            match check(folder.path(), &messages, &format!("{name}, byte {byte}")) {
+                Some(OpenError::Damaged { file, byte: at }) => {
+                    assert!(
+                        file == *name && at <= byte as u64,
+                        "{name} {byte}: blamed {file} at {at}"
+                    );
+                }
+                None => unnoticed += 1,
+                Some(_) => {}
             }
         }
+        // The name of the key, where another sealed segment follows: it is read from the newest.
+        let harmless = usize::from(index + 4 < all.len());
+        assert!(index + 1 == all.len() || unnoticed <= harmless, "{name}: {unnoticed} not noticed");
     }
+}
+
+/// A journal with sealed segments, a segment that is being sealed, and the active one.
+fn long_journal() -> (TempDir, Vec<Vec<u8>>) {
+    let journals = (45..).map(journal);
+    let is_sealing = |folder: &TempDir| {
+        let segments =
+            files(folder.path()).into_iter().filter(|(name, _)| name.ends_with("segment"));
+        segments.count() == 2
+    };
+    journals.into_iter().find(|(folder, _)| is_sealing(folder)).unwrap()
+}
+
+/// Puts all files back, and removes others.
+fn restore(folder: &Path, all: &[(String, Vec<u8>)]) {
+    for (name, _) in files(folder) {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    for (name, content) in all {
+        fs::write(folder.join(name), content).unwrap();
+    }
+}
+
+/// A message that is far from the damage can be read, and so can other logs.
+#[test]
+fn a_damaged_chunk_is_an_error_for_who_reads_it_and_for_nobody_else() {
+    let (folder, messages) = journal(45);
+    let sealed = folder.path().join(FIRST_SEALED);
+    let mut bytes = fs::read(&sealed).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+    let (mut engine, _) = open(folder.path()).unwrap();
+    assert!(matches!(log(&engine), Err(ReadError::Damaged { file, .. }) if file == FIRST_SEALED));
+    let later = engine.poll(&[("k", 44)], u64::MAX).unwrap();
+    assert_eq!(later[0].messages().next(), Some((44, messages[44].as_slice())));
+    engine.send("other", b"m").unwrap();
+    assert_eq!(engine.poll(&[("other", 0)], u64::MAX).unwrap().len(), 1);
 }
 
 /// A crash never makes a segment shorter: its size is durable before it has its name.
@@ -172,7 +226,7 @@ fn a_file_of_an_absurd_size_is_refused_at_once() {
 #[test]
 fn a_torn_end_that_is_full_of_what_looks_like_entries_is_refused_and_not_pondered() {
     let folder = TempDir::new().unwrap();
-    let open = || Disk::open(RealFiles::open(folder.path()).unwrap(), 1 << 20);
+    let open = || Disk::open(RealFiles::open(folder.path()).unwrap(), settings(1 << 20));
     let (mut engine, _) = open().unwrap();
     let mut lookalikes = Vec::new();
     while lookalikes.len() < 900_000 {
@@ -189,32 +243,79 @@ fn a_torn_end_that_is_full_of_what_looks_like_entries_is_refused_and_not_pondere
     assert!(matches!(open(), Err(OpenError::Damaged { byte: 32, .. })));
 }
 
+/// A whole file of version 2, as far as its header goes: where the header ends, and where its crc is.
+fn of_a_later_version(file: &[u8], covered: usize) -> Vec<u8> {
+    let mut newer = file.to_vec();
+    newer[8] = 2;
+    let crc = crc32fast::hash(&newer[..covered]);
+    newer[covered..covered + 4].copy_from_slice(&crc.to_le_bytes());
+    newer
+}
+
 #[test]
 fn what_is_missing_foreign_or_newer_is_named() {
-    let (folder, messages) = journal(40);
-    let names: Vec<String> = files(folder.path()).into_iter().map(|(name, _)| name).collect();
-    let second = folder.path().join(&names[1]);
+    let (folder, messages) = long_journal();
+    let all = files(folder.path());
+    let (name, content) = &all[1];
+    let (segment, segment_content) = &all[all.len() - 2];
+    assert!(name.ends_with(".sealed") && segment.ends_with(".segment"));
+    let check = |told| check(folder.path(), &messages, told);
+    let path = |name: &str| folder.path().join(name);
 
-    fs::rename(&second, folder.path().join("notes.txt")).unwrap();
-    let refused = check(folder.path(), &messages, "foreign");
+    fs::rename(path(name), path("notes.txt")).unwrap();
+    let refused = check("foreign");
     assert!(matches!(refused, Some(OpenError::Foreign { file }) if file == "notes.txt"));
 
-    fs::rename(folder.path().join("notes.txt"), folder.path().join("elsewhere")).unwrap();
-    let elsewhere = fs::read(folder.path().join("elsewhere")).unwrap();
-    fs::remove_file(folder.path().join("elsewhere")).unwrap();
-    let refused = check(folder.path(), &messages, "missing");
-    assert!(matches!(refused, Some(OpenError::Missing { file }) if file == names[1]));
+    fs::remove_file(path("notes.txt")).unwrap();
+    let refused = check("a sealed segment is missing");
+    assert!(matches!(refused, Some(OpenError::Missing { file }) if file == *name));
 
-    let mut newer = elsewhere.clone();
-    newer[8] = 2;
-    let crc = crc32fast::hash(&newer[..24]);
-    newer[24..28].copy_from_slice(&crc.to_le_bytes());
-    fs::write(&second, &newer).unwrap();
-    let refused = check(folder.path(), &messages, "newer");
-    assert!(matches!(refused, Some(OpenError::Version { version: 2, .. })));
+    fs::write(path(name), of_a_later_version(content, 60)).unwrap();
+    let refused = check("a newer sealed segment");
+    assert!(matches!(refused, Some(OpenError::Version { file, version: 2 }) if file == *name));
 
-    fs::write(&second, &elsewhere).unwrap();
-    fs::write(folder.path().join(format!("{FIRST}.new")), b"half a header").unwrap();
-    assert!(check(folder.path(), &messages, "unfinished").is_none());
-    assert!(!folder.path().join(format!("{FIRST}.new")).exists());
+    fs::write(path(name), content).unwrap();
+    fs::remove_file(path(segment)).unwrap();
+    let refused = check("a segment is missing");
+    assert!(matches!(refused, Some(OpenError::Missing { file }) if file == *segment));
+
+    fs::write(path(segment), of_a_later_version(segment_content, 24)).unwrap();
+    let refused = check("a newer segment");
+    assert!(matches!(refused, Some(OpenError::Version { file, version: 2 }) if file == *segment));
+
+    fs::write(path(segment), segment_content).unwrap();
+    let unfinished = [format!("{FIRST}.new"), format!("{FIRST_SEALED}.new")];
+    for name in &unfinished {
+        fs::write(path(name), b"half a header").unwrap();
+    }
+    assert!(check("unfinished").is_none());
+    assert!(unfinished.iter().all(|name| !path(name).exists()));
+}
+
+#[test]
+fn a_start_without_any_segment_is_refused_if_there_were_some() {
+    let (folder, messages) = journal(45);
+    for (name, _) in files(folder.path()) {
+        if name.ends_with(".segment") {
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
+    }
+    let refused = check(folder.path(), &messages, "no segment");
+    assert!(matches!(refused, Some(OpenError::Missing { .. })), "{refused:?}");
+}
+
+/// The process ended between the sealed segment's new name and the end of what it replaces.
+#[test]
+fn a_segment_that_was_sealed_already_is_removed() {
+    let (folder, messages) = journal(10);
+    let segment = fs::read(folder.path().join(FIRST)).unwrap();
+    let (mut engine, _) = open(folder.path()).unwrap();
+    while folder.path().join(FIRST).exists() {
+        engine.send("other", &[7; 50]).unwrap();
+        engine.sync().unwrap();
+    }
+    drop(engine);
+    fs::write(folder.path().join(FIRST), segment).unwrap();
+    assert!(check(folder.path(), &messages, "sealed already").is_none());
+    assert!(!folder.path().join(FIRST).exists());
 }

@@ -11,13 +11,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
-use straum::Engine;
 use straum::files::simulated::SimulatedFiles;
 use straum::files::{File, Files};
-use straum::journal::disk::DiskJournal;
+use straum::journal::disk::{DiskJournal, Settings};
+use straum::{Engine, Retention};
 
 const NAME: &str = "00000000000000000000.segment";
 const SEGMENT_BYTES: u32 = 512;
+
+fn settings() -> Settings {
+    Settings { segment_bytes: SEGMENT_BYTES, retention: Retention::default(), now_ms: || 0 }
+}
 
 type Log = (Vec<Vec<u8>>, Option<u64>);
 
@@ -31,7 +35,7 @@ fn expected() -> BTreeMap<String, Log> {
 /// Writes what is in the segment.
 fn write_today() -> Vec<u8> {
     let files = SimulatedFiles::new(0);
-    let (mut engine, _) = Engine::open(files.clone(), SEGMENT_BYTES).unwrap();
+    let (mut engine, _) = Engine::open(files.clone(), settings()).unwrap();
     engine.send("k", b"1").unwrap();
     engine.send("clé", b"{\"a\":1}").unwrap();
     engine.send("k", b"").unwrap();
@@ -70,7 +74,7 @@ fn a_segment_of_version_1_is_read() {
     let mut file = files.create(NAME, SEGMENT_BYTES.into()).unwrap();
     file.write_at(0, &fixture()).unwrap();
 
-    let (engine, cut) = Engine::open(files, SEGMENT_BYTES).unwrap();
+    let (engine, cut) = Engine::open(files, settings()).unwrap();
     assert_eq!(cut, None);
     assert_eq!(logs(&engine, &["k", "clé"]), expected());
 }
@@ -78,8 +82,8 @@ fn a_segment_of_version_1_is_read() {
 fn logs(engine: &Engine<DiskJournal<SimulatedFiles>>, keys: &[&str]) -> BTreeMap<String, Log> {
     let wanted: Vec<_> = keys.iter().map(|&key| (key, 0)).collect();
     let mut logs = BTreeMap::new();
-    for polled in engine.poll(&wanted, u64::MAX) {
-        let messages = polled.messages.map(|(_, message)| message.to_vec()).collect();
+    for polled in engine.poll(&wanted, u64::MAX).unwrap() {
+        let messages = polled.messages().map(|(_, message)| message.to_vec()).collect();
         logs.insert(polled.key.to_owned(), (messages, engine.committed(polled.key)));
     }
     logs

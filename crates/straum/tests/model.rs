@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use straum::files::simulated::SimulatedFiles;
-use straum::{Engine, Journal, MESSAGE_OVERHEAD_BYTES, MemoryJournal, Offset};
+use straum::journal::disk::Settings;
+use straum::{Engine, Journal, MESSAGE_OVERHEAD_BYTES, MemoryJournal, Offset, Retention};
 
 #[derive(Clone, Debug)]
 enum Operation {
@@ -74,7 +75,8 @@ fn check_poll(
     wanted: &[(String, Offset)],
     max_bytes: u64,
 ) {
-    let mut polled = engine.poll(wanted, max_bytes);
+    let polled = engine.poll(wanted, max_bytes).unwrap();
+    let mut polled = polled.iter();
     let mut bounded_bytes = 0;
     let mut wished_bytes = wanted.len() as u64;
     let mut held_back = false;
@@ -85,7 +87,7 @@ fn check_poll(
         }
         let log = polled.next().expect("a log with messages is never left out");
         assert_eq!(log.key, key);
-        let got: Vec<_> = log.messages.map(|(at, message)| (at, message.to_vec())).collect();
+        let got: Vec<_> = log.messages().map(|(at, message)| (at, message.to_vec())).collect();
         assert!(!got.is_empty(), "at least one, however large");
         assert_eq!(got, expected[..got.len()], "contiguous, in order, from the wanted offset on");
         let cost = |messages: &[(Offset, Vec<u8>)]| -> u64 {
@@ -117,7 +119,7 @@ proptest! {
         restarts in vec(any::<bool>(), 1..20),
     ) {
         let files = SimulatedFiles::new(0);
-        let open = || Engine::open(files.clone(), SEGMENT_BYTES).unwrap().0;
+        let open = || Engine::open(files.clone(), settings()).unwrap().0;
         let mut restarts = restarts.into_iter().cycle();
         check(open(), operations, |engine| if restarts.next().unwrap() { open() } else { engine })?;
     }
@@ -125,6 +127,10 @@ proptest! {
 
 /// Room for the largest message of these tests and little more, so that there are many segments.
 const SEGMENT_BYTES: u32 = 100_000;
+
+fn settings() -> Settings {
+    Settings { segment_bytes: SEGMENT_BYTES, retention: Retention::default(), now_ms: || 0 }
+}
 
 /// Holds an engine against the model; `synced` may put another in its place after each sync.
 fn check<J: Journal>(

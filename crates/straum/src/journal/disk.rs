@@ -1,30 +1,52 @@
 //! The journal on disk: what was synced survives `kill -9` and power loss. Never goes on after a
 //! write or a sync has failed.
 //!
-//! One file of segments after another holds the commands of all keys. A segment's room is reserved
-//! when it is created, so that a full disk shows itself there and not in the middle of a batch.
+//! A segment holds the commands of all keys, in order. Its room is reserved when it is created, so that a
+//! full disk shows itself there and not in the middle of a batch. A full one is **sealed** while the next
+//! one fills: its messages are written to a file of their own, sorted by key, and it is removed. So there
+//! are never more than two segments, and the messages in memory are never more than theirs.
 
 use std::io;
 
+use crate::chunk::Chunk;
 use crate::files::{File, Files};
 use crate::journal::format::{
     ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, command_bytes, seal_entry, segment_header,
     write_command,
 };
-use crate::journal::recovery::{NEW_SUFFIX, Recovered, recover, segment_name};
-use crate::journal::{Journal, Refused};
-use crate::{Command, Position};
+use crate::journal::recovery::{Recovered, recover};
+use crate::journal::sealed::SealedSegments;
+use crate::journal::sealed::sealing::Sealing;
+use crate::journal::{Journal, NEW_SUFFIX, ReadError, Refused, Retention, segment_name};
+use crate::logs::Logs;
+use crate::{Command, Offset, Position};
 
 pub use crate::journal::recovery::OpenError;
 
 /// How large a segment is, in bytes, unless said otherwise.
 pub const SEGMENT_BYTES: u32 = 64 * 1024 * 1024;
 
+/// How a journal on disk is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How large new segments are, in bytes; nothing larger can be in one entry.
+    pub segment_bytes: u32,
+    /// What is removed.
+    pub retention: Retention,
+    /// The time, in milliseconds since 1970.
+    pub now_ms: fn() -> u64,
+}
+
 /// A journal in a folder of segment files.
 #[derive(Debug)]
 pub struct DiskJournal<F: Files> {
     files: F,
-    segment_bytes: u32,
+    settings: Settings,
+    sealed: SealedSegments,
+    /// What is frozen in the logs, and in the segments before the active one.
+    sealing: Option<Sealing<F::File>>,
+    /// How many bytes of it are to be written before others may be appended.
+    owed_bytes: usize,
     active: Option<Active<F::File>>,
     next_position: Position,
     /// The open batch as an entry: room for its header, then its commands.
@@ -39,30 +61,38 @@ pub struct DiskJournal<F: Files> {
 #[derive(Debug)]
 pub(crate) struct Active<T> {
     pub(crate) file: T,
+    pub(crate) first_position: Position,
     /// Where the next entry goes: the bytes from here on are zero.
     pub(crate) end: u64,
     /// Invariant: at least `end`.
     pub(crate) size_bytes: u64,
+    /// When its first entry was written, or found, in milliseconds since 1970.
+    pub(crate) written_at_ms: Option<u64>,
 }
 
 impl<F: Files> DiskJournal<F> {
-    /// Opens the journal in `files`, or begins one if there is none, and hands every command that it
-    /// holds to `apply`, in order. New segments have `segment_bytes`.
+    /// Opens the journal in `files`, or begins one if there is none.
     ///
     /// An end that a crash has torn is cut off; [`Opened::cut`] says so. Nothing else is changed.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was lost.
-    pub fn open(
-        files: F,
-        segment_bytes: u32,
-        apply: impl FnMut(Command<'_>),
-    ) -> Result<Opened<F>, OpenError> {
-        let Recovered { active, next_position, cut } = recover(&files, apply)?;
-        let batch = vec![0; ENTRY_HEADER_BYTES];
-        let journal =
-            Self { files, segment_bytes, active, next_position, batch, full: None, failure: None };
-        Ok(Opened { journal, cut })
+    pub fn open(files: F, settings: Settings) -> Result<Opened<F>, OpenError> {
+        let Recovered { logs, sealed, sealing, active, next_position, cut } =
+            recover(&files, settings.now_ms)?;
+        let journal = Self {
+            files,
+            settings,
+            sealed,
+            sealing,
+            owed_bytes: 0,
+            active,
+            next_position,
+            batch: vec![0; ENTRY_HEADER_BYTES],
+            full: None,
+            failure: None,
+        };
+        Ok(Opened { journal, logs, cut })
     }
 
     /// Appends the open batch to the active segment as an entry, and syncs it.
@@ -77,7 +107,9 @@ impl<F: Files> DiskJournal<F> {
         active.file.write_at(active.end, &self.batch)?;
         active.file.sync()?;
         active.end += self.batch.len() as u64;
+        active.written_at_ms.get_or_insert_with(self.settings.now_ms);
         self.next_position += 1;
+        self.owed_bytes += 2 * self.batch.len(); // It is sealed before the next segment is half full.
         self.batch.truncate(ENTRY_HEADER_BYTES);
         Ok(())
     }
@@ -89,30 +121,118 @@ impl<F: Files> DiskJournal<F> {
 
     /// Ends the active segment and begins another. Only while nothing but the reservation of its room has
     /// been tried can the disk be full and the journal go on.
-    fn begin_segment(&mut self) -> Result<(), Refused> {
+    fn begin_segment(&mut self, logs: &mut Logs) -> Result<(), Refused> {
+        self.seal_all(logs)?;
         let name = segment_name(self.next_position);
         let new = format!("{name}{NEW_SUFFIX}");
-        let created = self.files.create(&new, self.segment_bytes.into());
-        let file = match created {
-            Err(error) if is_full(&error) => {
-                self.full = Some(error.to_string());
-                return Err(Refused::Full(error.to_string()));
-            }
-            created => created.and_then(|file| self.name_segment(file, &new, &name)),
-        };
-        let file = file.map_err(|error| self.fail("cannot begin a segment", &error))?;
-        let (end, size_bytes) = (SEGMENT_HEADER_BYTES as u64, self.segment_bytes.into());
-        self.active = Some(Active { file, end, size_bytes });
+        let file = self
+            .create(&new, self.settings.segment_bytes.into())?
+            .and_then(|file| self.name_segment(file, &new, &name))
+            .map_err(|error| self.fail("cannot begin a segment", &error))?;
+        let ended = self.active.replace(Active {
+            file,
+            first_position: self.next_position,
+            end: SEGMENT_HEADER_BYTES as u64,
+            size_bytes: self.settings.segment_bytes.into(),
+            written_at_ms: None,
+        });
+        self.sealing = ended.map(|ended| {
+            let segments = vec![(ended.first_position, ended.size_bytes)];
+            Sealing::begin(logs, segments, self.next_position, (self.settings.now_ms)())
+        });
+        self.owed_bytes = 0;
         Ok(())
+    }
+
+    /// A new file, or an error that is no lack of room.
+    fn create(&self, new: &str, size_bytes: u64) -> Result<io::Result<F::File>, Refused> {
+        match self.files.create(new, size_bytes) {
+            Err(error) if is_full(&error) => Err(Refused::Full(error.to_string())),
+            created => Ok(created),
+        }
     }
 
     /// Makes the header of a new segment durable, and then its name.
     fn name_segment(&self, mut file: F::File, new: &str, name: &str) -> io::Result<F::File> {
-        file.write_at(0, &segment_header(self.next_position, self.segment_bytes))?;
+        file.write_at(0, &segment_header(self.next_position, self.settings.segment_bytes))?;
         file.sync()?;
         self.files.rename(new, name)?;
         self.files.sync_names()?;
         Ok(file)
+    }
+
+    /// Seals as much as is owed for what was written, if there is room for it.
+    fn seal_what_is_owed(&mut self, logs: &mut Logs) -> Result<(), Refused> {
+        while self.sealing.is_some() && self.owed_bytes >= self.slice_bytes() {
+            match self.seal_slice(logs) {
+                Err(Refused::Full(_)) => return Ok(()),
+                sealed => sealed?,
+            }
+        }
+        Ok(())
+    }
+
+    fn seal_all(&mut self, logs: &mut Logs) -> Result<(), Refused> {
+        while self.sealing.is_some() {
+            self.seal_slice(logs)?;
+        }
+        Ok(())
+    }
+
+    /// About how many bytes are sealed at once: a write that takes little longer than a sync.
+    fn slice_bytes(&self) -> usize {
+        self.settings.segment_bytes as usize / 64
+    }
+
+    /// Seals a slice more of what is frozen. If there is no room for it, nothing has happened.
+    fn seal_slice(&mut self, logs: &mut Logs) -> Result<(), Refused> {
+        let slice_bytes = self.slice_bytes();
+        let Some(sealing) = &mut self.sealing else { return Ok(()) };
+        let written = match sealing.reserve(&self.files) {
+            Err(error) if is_full(&error) => return Err(Refused::Full(error.to_string())),
+            reserved => reserved.and_then(|()| sealing.write_slice(logs, slice_bytes)),
+        };
+        let written_bytes = written.map_err(|error| self.fail("cannot seal a segment", &error))?;
+        self.owed_bytes = self.owed_bytes.saturating_sub(written_bytes);
+        if let Some(sealing) = self.sealing.take_if(|sealing| sealing.is_written()) {
+            let header = sealing
+                .replace_segments(&self.files)
+                .map_err(|error| self.fail("cannot replace a segment", &error))?;
+            self.sealed.push(header);
+            logs.drop_frozen();
+        }
+        Ok(())
+    }
+
+    /// Removes what is not to be kept any longer, if something can be.
+    fn retain(&mut self, logs: &mut Logs) -> Result<(), Refused> {
+        let retention = self.settings.retention;
+        if retention == Retention::default() {
+            return Ok(());
+        }
+        let now_ms = (self.settings.now_ms)();
+        let written_at_ms = self.active.as_ref().and_then(|active| active.written_at_ms);
+        if written_at_ms.is_some_and(|at_ms| retention.is_over(at_ms, now_ms)) {
+            match self.begin_segment(logs).and_then(|()| self.seal_all(logs)) {
+                Err(Refused::Full(_)) => {}
+                sealed => sealed?,
+            }
+        }
+        while let Some(oldest) = self.sealed.oldest_but_newest()
+            && retention.removes(self.size_bytes(), oldest.sealed_at_ms, now_ms)
+        {
+            self.sealed
+                .remove_oldest(&self.files)
+                .map_err(|error| self.fail("cannot remove a segment", &error))?;
+        }
+        Ok(())
+    }
+
+    /// The size of all files, in bytes.
+    fn size_bytes(&self) -> u64 {
+        let active_bytes = self.active.as_ref().map_or(0, |active| active.size_bytes);
+        let sealing_bytes = self.sealing.as_ref().map_or(0, Sealing::size_bytes);
+        self.sealed.size_bytes() + active_bytes + sealing_bytes
     }
 
     fn fail(&mut self, doing: &str, error: &io::Error) -> Refused {
@@ -124,23 +244,31 @@ impl<F: Files> DiskJournal<F> {
     fn healthy(&self) -> Result<(), Refused> {
         self.failure.clone().map_or(Ok(()), |failure| Err(Refused::Failed(failure)))
     }
+
+    fn write_open_batch(&mut self) -> Result<(), Refused> {
+        self.write_batch().map_err(|error| self.fail("cannot write the journal", &error))
+    }
 }
 
 impl<F: Files> Journal for DiskJournal<F> {
-    fn append(&mut self, commands: &[Command<'_>]) -> Result<(), Refused> {
+    fn append(&mut self, logs: &mut Logs, commands: &[Command<'_>]) -> Result<(), Refused> {
         self.healthy()?;
         let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
         let headers_bytes = SEGMENT_HEADER_BYTES + ENTRY_HEADER_BYTES;
-        let limit_bytes = (self.segment_bytes as usize).saturating_sub(headers_bytes);
+        let limit_bytes = (self.settings.segment_bytes as usize).saturating_sub(headers_bytes);
         if size_bytes > limit_bytes {
             return Err(Refused::TooLarge { what: "request", size_bytes, limit_bytes });
         }
         if !self.has_room(size_bytes) {
-            self.write_batch().map_err(|error| self.fail("cannot write the journal", &error))?;
+            self.write_open_batch()?;
             if let Some(reason) = &self.full {
                 return Err(Refused::Full(reason.clone()));
             }
-            self.begin_segment()?;
+            self.begin_segment(logs).inspect_err(|refused| {
+                if let Refused::Full(reason) = refused {
+                    self.full = Some(reason.clone());
+                }
+            })?;
         }
         for command in commands {
             write_command(*command, &mut self.batch);
@@ -148,13 +276,17 @@ impl<F: Files> Journal for DiskJournal<F> {
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<(), String> {
+    fn sync(&mut self, logs: &mut Logs) -> Result<(), String> {
         self.full = None;
         self.healthy()
-            .and_then(|()| {
-                self.write_batch().map_err(|error| self.fail("cannot write the journal", &error))
-            })
+            .and_then(|()| self.write_open_batch())
+            .and_then(|()| self.seal_what_is_owed(logs))
+            .and_then(|()| self.retain(logs))
             .map_err(|refused| refused.to_string())
+    }
+
+    fn read(&self, log: usize, from: Offset, max_bytes: u64) -> Result<Vec<Chunk>, ReadError> {
+        self.sealed.chunks(&self.files, log, from, max_bytes)
     }
 }
 
@@ -167,6 +299,8 @@ fn is_full(error: &io::Error) -> bool {
 pub struct Opened<F: Files> {
     /// It holds everything that was acknowledged.
     pub journal: DiskJournal<F>,
+    /// What comes out of it.
+    pub logs: Logs,
     /// The file and the byte from which on a torn end was cut off, if there was one.
     pub cut: Option<(String, u64)>,
 }

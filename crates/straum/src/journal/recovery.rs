@@ -1,19 +1,24 @@
 //! Opening a journal that may have been left in the middle of anything. Never changes a file before
 //! it has decided that the whole journal can be used.
 //!
-//! Exactly one row is true of each segment, in order. Only the last two rows change a file.
+//! Exactly one row is true of each file, the sealed segments first, each kind in order. Only the last
+//! three rows change a file.
 //!
-//! | segment | what its bytes say | what is done |
+//! | file | what its bytes say | what is done |
 //! |---|---|---|
+//! | any | its name is no name of a journal's file | refuse: foreign |
 //! | any | its name is not the one expected next | refuse: missing |
 //! | any | its header or its first position is not what it must be | refuse: damage |
 //! | any | its header is whole, and of another version | refuse: version |
 //! | any | its size is not the one in its header | refuse: damage |
-//! | any | a whole entry at the expected position holds what is no command | refuse: damage |
-//! | any | entries, then zeros to its end | apply them |
-//! | not the last | entries, then something else | refuse: damage |
-//! | the last | entries, then something else, then a later entry | refuse: damage |
-//! | the last | entries, then something else, and no later entry | apply them, cut off the rest |
+//! | the newest sealed segment | what it says of a key is not what was written | refuse: damage |
+//! | a sealed segment | as it must be, so far as it has been looked at | read from when it is polled |
+//! | a segment before the end of the newest sealed segment | anything: it was sealed | remove it |
+//! | a segment | a whole entry at the expected position holds what is no command | refuse: damage |
+//! | a segment | entries, then zeros to its end | apply them |
+//! | not the last segment | entries, then something else | refuse: damage |
+//! | the last segment | entries, then something else, then a later entry | refuse: damage |
+//! | the last segment | entries, then something else, and no later entry | apply them, cut off the rest |
 //! | `*.new` | anything: its creation was interrupted | remove it |
 //!
 //! What can be read need not be on the disk: the process that wrote it may have died, or been told that
@@ -25,27 +30,20 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use crate::Position;
 use crate::files::{File, Files};
 use crate::journal::disk::Active;
 use crate::journal::format::{
     Damage, ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, VERSION, read_any_entry, read_command,
     read_entry, read_segment_header,
 };
-use crate::{Command, Position};
-
-/// What a segment's name ends in.
-const SUFFIX: &str = ".segment";
-
-/// What a segment's name ends in until all of its header is durable.
-pub(super) const NEW_SUFFIX: &str = ".new";
+use crate::journal::sealed::sealing::Sealing;
+use crate::journal::sealed::{HeaderError, SealedSegments, read_header, sealed_name};
+use crate::journal::{NEW_SUFFIX, ReadError, segment_name};
+use crate::logs::Logs;
 
 /// How many bytes are written at once when an end is cut off.
 static ZEROS: [u8; 4096] = [0; 4096];
-
-/// The name of the segment whose first entry is at a position: in the order of the positions.
-pub(super) fn segment_name(first_position: Position) -> String {
-    format!("{first_position:020}{SUFFIX}")
-}
 
 /// Why a journal cannot be used. Nothing was changed, nor lost.
 #[derive(Debug)]
@@ -98,6 +96,15 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
+impl From<ReadError> for OpenError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Io { error, .. } => Self::Io(error),
+            ReadError::Damaged { file, byte } => Self::Damaged { file, byte },
+        }
+    }
+}
+
 impl From<io::Error> for OpenError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
@@ -106,41 +113,148 @@ impl From<io::Error> for OpenError {
 
 /// A journal that can be used.
 pub(super) struct Recovered<T> {
+    pub(super) logs: Logs,
+    pub(super) sealed: SealedSegments,
+    pub(super) sealing: Option<Sealing<T>>,
     pub(super) active: Option<Active<T>>,
     pub(super) next_position: Position,
-    pub(super) cut: Option<(String, u64)>,
+    pub(super) cut: Cut,
 }
+
+/// The file and the byte from which on a torn end is cut off, if there is one.
+type Cut = Option<(String, u64)>;
 
 pub(super) fn recover<F: Files>(
     files: &F,
-    mut apply: impl FnMut(Command<'_>),
+    now_ms: fn() -> u64,
 ) -> Result<Recovered<F::File>, OpenError> {
-    let Names { segments, unfinished } = names(files)?;
-    let (mut next_position, mut cut) = (0, None);
-    let mut last_segment = None;
-    for (index, name) in segments.iter().enumerate() {
-        drop(last_segment.take()); // Only one is in memory at a time.
-        let (file, bytes) = read_segment(files, name, next_position)?;
-        let entries = apply_entries(&bytes, &mut next_position, &mut apply)
-            .map_err(|byte| damaged(name, byte))?;
-        let rest = &bytes[entries.end..];
-        if rest.iter().any(|&byte| byte != 0) {
-            if index + 1 < segments.len() || has_entry_beyond(rest, next_position) {
-                return Err(damaged(name, entries.end));
-            }
-            cut = Some((name.clone(), entries.end as u64));
-        }
-        last_segment = Some((file, bytes, entries));
+    let names = names(files)?;
+    let sealed = read_sealed(files, &names.sealed)?;
+    let first_position = sealed.end_position().unwrap_or(0);
+    let mut replay = Replay {
+        logs: sealed.restore(files)?,
+        next_position: first_position,
+        segments: Vec::new(),
+        sealing: None,
+        now_ms,
+    };
+    let (replaced, segments): (Vec<_>, Vec<_>) =
+        names.segments.iter().partition(|name| **name < segment_name(first_position));
+    if segments.is_empty() && first_position > 0 {
+        return Err(OpenError::Missing { file: segment_name(first_position) });
     }
-    let active = match last_segment {
-        Some((file, bytes, entries)) => Some(make_active(file, &bytes, &entries)?),
+    let last = match segments.split_last() {
+        Some((last, others)) => {
+            others.iter().try_for_each(|name| replay.full_segment(files, name))?;
+            Some(replay.last_segment(files, last)?)
+        }
         None => None,
     };
-    for name in &unfinished {
+    let (active, cut) = match last {
+        Some((last, cut)) => (Some(make_active(last, now_ms)?), cut),
+        None => (None, None),
+    };
+    files.sync_names()?; // What was renamed stays so, before what it replaces goes.
+    for name in names.unfinished.iter().chain(replaced) {
         files.remove(name)?;
     }
     files.sync_names()?;
-    Ok(Recovered { active, next_position, cut })
+    let Replay { logs, next_position, sealing, .. } = replay;
+    Ok(Recovered { logs, sealed, sealing, active, next_position, cut })
+}
+
+/// All sealed segments, of which each must begin where the one before ends.
+fn read_sealed(files: &impl Files, names: &[String]) -> Result<SealedSegments, OpenError> {
+    let mut sealed = SealedSegments::default();
+    for name in names {
+        if let Some(expected) = sealed.end_position().map(sealed_name)
+            && *name != expected
+        {
+            return Err(OpenError::Missing { file: expected });
+        }
+        let header = read_header(&files.open(name)?, name).map_err(|error| match error {
+            HeaderError::Io(error) => OpenError::Io(error),
+            HeaderError::Version(version) => OpenError::Version { file: name.clone(), version },
+            HeaderError::Damaged { byte } => OpenError::Damaged { file: name.clone(), byte },
+        })?;
+        sealed.push(header);
+    }
+    Ok(sealed)
+}
+
+/// The logs as the segments make them, one after the other.
+struct Replay<T> {
+    logs: Logs,
+    next_position: Position,
+    /// The first positions and sizes of the segments so far.
+    segments: Vec<(Position, u64)>,
+    sealing: Option<Sealing<T>>,
+    now_ms: fn() -> u64,
+}
+
+impl<T: File> Replay<T> {
+    /// A segment that another one follows.
+    fn full_segment<F: Files<File = T>>(&mut self, files: &F, name: &str) -> Result<(), OpenError> {
+        let segment = self.apply(files, name)?;
+        if segment.has_rest() {
+            return Err(damaged(name, segment.end));
+        }
+        Ok(())
+    }
+
+    /// The segment to which more will be appended, and where its end is to be cut off. What was in those
+    /// before it is sealed from now on.
+    fn last_segment<F: Files<File = T>>(
+        &mut self,
+        files: &F,
+        name: &str,
+    ) -> Result<(Segment<T>, Cut), OpenError> {
+        let full = std::mem::take(&mut self.segments);
+        if !full.is_empty() {
+            let now_ms = (self.now_ms)();
+            self.sealing = Some(Sealing::begin(&mut self.logs, full, self.next_position, now_ms));
+        }
+        let segment = self.apply(files, name)?;
+        if !segment.has_rest() {
+            return Ok((segment, None));
+        }
+        if has_entry_beyond(&segment.bytes[segment.end..], self.next_position) {
+            return Err(damaged(name, segment.end));
+        }
+        let cut = Some((name.to_owned(), segment.end as u64));
+        Ok((segment, cut))
+    }
+
+    fn apply<F: Files<File = T>>(
+        &mut self,
+        files: &F,
+        name: &str,
+    ) -> Result<Segment<T>, OpenError> {
+        let first_position = self.next_position;
+        let (file, bytes) = read_segment(files, name, first_position)?;
+        let (last, end) = apply_entries(&bytes, &mut self.next_position, &mut self.logs)
+            .map_err(|byte| damaged(name, byte))?;
+        self.segments.push((first_position, bytes.len() as u64));
+        Ok(Segment { file, first_position, bytes, last, end })
+    }
+}
+
+/// A segment, with everything in it.
+struct Segment<T> {
+    file: T,
+    first_position: Position,
+    bytes: Vec<u8>,
+    /// Where its last entry begins.
+    last: usize,
+    /// Where its last entry ends.
+    end: usize,
+}
+
+impl<T> Segment<T> {
+    /// Whether there is anything but zeros behind the last entry.
+    fn has_rest(&self) -> bool {
+        self.bytes[self.end..].iter().any(|&byte| byte != 0)
+    }
 }
 
 /// A segment that has the name, the header and the size that it must have, and all its bytes.
@@ -178,69 +292,91 @@ fn read_segment<F: Files>(
 
 /// Makes the last segment one that can be appended to: its last entry durable, and nothing but zeros
 /// behind it.
-fn make_active<T: File>(mut file: T, bytes: &[u8], entries: &Entries) -> io::Result<Active<T>> {
-    let &Entries { last, end } = entries;
+fn make_active<T: File>(segment: Segment<T>, now_ms: fn() -> u64) -> io::Result<Active<T>> {
+    let Segment { mut file, first_position, bytes, last, end } = segment;
     file.write_at(last as u64, &bytes[last..end])?;
-    for chunk in torn_chunks(bytes, end) {
+    for chunk in torn_chunks(&bytes, end) {
         file.write_at(chunk.start as u64, &ZEROS[..chunk.len()])?;
     }
     file.sync()?;
-    Ok(Active { file, end: end as u64, size_bytes: bytes.len() as u64 })
+    Ok(Active {
+        file,
+        first_position,
+        end: end as u64,
+        size_bytes: bytes.len() as u64,
+        written_at_ms: (end > SEGMENT_HEADER_BYTES).then(now_ms),
+    })
 }
 
 fn damaged(name: &str, byte: usize) -> OpenError {
     OpenError::Damaged { file: name.into(), byte: byte as u64 }
 }
 
+/// The names in the folder: those of each kind in order.
+#[derive(Default)]
 struct Names {
+    sealed: Vec<String>,
     segments: Vec<String>,
     unfinished: Vec<String>,
 }
 
 fn names(files: &impl Files) -> Result<Names, OpenError> {
-    let mut names = Names { segments: Vec::new(), unfinished: Vec::new() };
+    let mut names = Names::default();
     for file in files.names()? {
-        let (finished, list) = match file.strip_suffix(NEW_SUFFIX) {
-            Some(finished) => (finished, &mut names.unfinished),
-            None => (file.as_str(), &mut names.segments),
-        };
-        let digits = finished.strip_suffix(SUFFIX).and_then(|digits| digits.parse().ok());
-        if digits.map(segment_name).as_deref() != Some(finished) {
+        let finished = file.strip_suffix(NEW_SUFFIX);
+        let Some(name) = Name::of(finished.unwrap_or(&file)) else {
             return Err(OpenError::Foreign { file });
+        };
+        match (finished, name) {
+            (Some(_), _) => names.unfinished.push(file),
+            (None, Name::Sealed) => names.sealed.push(file),
+            (None, Name::Segment) => names.segments.push(file),
         }
-        list.push(file);
     }
+    names.sealed.sort_unstable();
     names.segments.sort_unstable();
     Ok(names)
 }
 
-/// Where the last entry of a segment begins, and where it ends.
-struct Entries {
-    last: usize,
-    end: usize,
+/// What a name says that a file is.
+enum Name {
+    Sealed,
+    Segment,
 }
 
-/// Applies the entries of a segment, and says where they end; or where a whole entry holds what is no
-/// command.
+impl Name {
+    fn of(file: &str) -> Option<Self> {
+        let (position, _) = file.split_once('.')?;
+        let position = position.parse().ok()?;
+        match file {
+            _ if file == sealed_name(position) => Some(Self::Sealed),
+            _ if file == segment_name(position) => Some(Self::Segment),
+            _ => None,
+        }
+    }
+}
+
+/// Applies the entries of a segment, and says where the last one begins and ends; or where a whole entry
+/// holds what is no command.
 fn apply_entries(
     bytes: &[u8],
     next_position: &mut Position,
-    apply: &mut impl FnMut(Command<'_>),
-) -> Result<Entries, usize> {
+    logs: &mut Logs,
+) -> Result<(usize, usize), usize> {
     let mut end = SEGMENT_HEADER_BYTES;
     let mut last = end;
     while let Ok(mut payload) = read_entry(&bytes[end..], *next_position) {
         let size_bytes = ENTRY_HEADER_BYTES + payload.len();
         while !payload.is_empty() {
             let (command, rest) = read_command(payload).map_err(|_| end)?;
-            apply(command);
+            logs.apply(command);
             payload = rest;
         }
         last = end;
         end += size_bytes;
         *next_position += 1;
     }
-    Ok(Entries { last, end })
+    Ok((last, end))
 }
 
 /// Whether there may be a whole entry of a later position somewhere from a broken one on. A crash cannot

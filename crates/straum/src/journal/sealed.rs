@@ -1,0 +1,294 @@
+//! Sealed segments: the messages of full segments, sorted by key, with what is known of every key at their
+//! end. They are read where they are; never all of one, and never without checking what was read.
+
+pub(crate) mod format;
+pub(crate) mod sealing;
+
+use std::io;
+use std::ops::Range;
+
+use crate::chunk::Chunk;
+use crate::files::{File, Files};
+use crate::journal::format::Damage;
+use crate::journal::{ReadError, SEALED_SUFFIX};
+use crate::log::Log;
+use crate::logs::Logs;
+use crate::poll::MESSAGE_OVERHEAD_BYTES;
+use crate::{Offset, Position};
+
+use self::format::{
+    CHUNK_ROW_BYTES, ChunkRow, HEADER_BYTES, Header, KEY_ROW_BYTES, KeyRow, read_chunk,
+};
+
+/// The name of the sealed segment whose first entry is at a position: in the order of the positions.
+pub(crate) fn sealed_name(first_position: Position) -> String {
+    format!("{first_position:020}{SEALED_SUFFIX}")
+}
+
+/// All sealed segments that are left.
+#[derive(Debug, Default)]
+pub(crate) struct SealedSegments {
+    /// Invariant: in order, and each begins where the one before ends.
+    headers: Vec<Header>,
+}
+
+impl SealedSegments {
+    pub(crate) fn push(&mut self, header: Header) {
+        debug_assert!(self.end_position().is_none_or(|end| end == header.first_position));
+        self.headers.push(header);
+    }
+
+    /// The position after the last sealed entry; none if there is no sealed segment.
+    pub(crate) fn end_position(&self) -> Option<Position> {
+        self.headers.last().map(|header| header.end_position)
+    }
+
+    /// The oldest one, if it is not the only one: the newest is needed for what it says of every key.
+    pub(crate) fn oldest_but_newest(&self) -> Option<&Header> {
+        self.headers.first().filter(|_| self.headers.len() > 1)
+    }
+
+    /// All sizes together.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.headers.iter().map(|header| header.size_bytes).sum()
+    }
+
+    /// Removes the oldest one for good: the next may go only when it is certain that this one is gone.
+    pub(crate) fn remove_oldest(&mut self, files: &impl Files) -> io::Result<()> {
+        files.remove(&sealed_name(self.headers[0].first_position))?;
+        files.sync_names()?;
+        self.headers.remove(0);
+        Ok(())
+    }
+
+    /// The logs as they were at the end of the newest sealed segment, with no message in memory.
+    pub(crate) fn restore(&self, files: &impl Files) -> Result<Logs, ReadError> {
+        let mut logs = Logs::default();
+        if let Some(header) = self.headers.last() {
+            Sealed::open(files, header)?.restore(&mut logs)?;
+        }
+        Ok(logs)
+    }
+
+    /// The chunks of the log of this number from the one on that holds the first message at or after an
+    /// offset. None if no such message is left here; else at least one, and then as many as cost `max_bytes`
+    /// in a poll.
+    pub(crate) fn chunks(
+        &self,
+        files: &impl Files,
+        number: usize,
+        from: Offset,
+        max_bytes: u64,
+    ) -> Result<Vec<Chunk>, ReadError> {
+        let (mut chunks, mut from, mut left_bytes) = (Vec::new(), from, max_bytes);
+        while let Some((sealed, row)) = self.find(files, number, from)? {
+            sealed.read_chunks(&row, from, left_bytes, &mut chunks)?;
+            let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { break };
+            from = last.next_offset();
+            // The first chunk may be there for the sake of its last message alone.
+            let loaded_bytes = last.end_bytes() - first.end_bytes()
+                + (last.next_offset() - first.next_offset()) * MESSAGE_OVERHEAD_BYTES;
+            left_bytes = max_bytes.saturating_sub(loaded_bytes);
+            if left_bytes == 0 {
+                break;
+            }
+        }
+        Ok(chunks)
+    }
+
+    /// The first sealed segment that has a message of this log at or after an offset.
+    fn find<F: Files>(
+        &self,
+        files: &F,
+        number: usize,
+        from: Offset,
+    ) -> Result<Found<F::File>, ReadError> {
+        let (mut low, mut high) = (0, self.headers.len());
+        let mut found = None;
+        while low < high {
+            let middle = low.midpoint(high);
+            let sealed = Sealed::open(files, &self.headers[middle])?;
+            match sealed.key_row(number)? {
+                Some(row) if row.offsets.1 > from => {
+                    found = Some((sealed, row));
+                    high = middle;
+                }
+                _ => low = middle + 1,
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Reads the header of a sealed segment, and sees that the file has the size that it says.
+pub(crate) fn read_header<T: File>(file: &T, name: &str) -> Result<Header, HeaderError> {
+    let file_bytes = file.size_bytes()?;
+    let mut bytes = [0; HEADER_BYTES];
+    if file_bytes < bytes.len() as u64 {
+        return Err(HeaderError::Damaged { byte: 0 });
+    }
+    file.read_at(0, &mut bytes)?;
+    match Header::read(&bytes) {
+        Ok(header) if sealed_name(header.first_position) != name => {
+            Err(HeaderError::Damaged { byte: 0 })
+        }
+        Ok(header) if header.size_bytes != file_bytes => {
+            Err(HeaderError::Damaged { byte: header.size_bytes.min(file_bytes) })
+        }
+        Ok(header) => Ok(header),
+        Err(Damage::Version(version)) => Err(HeaderError::Version(version)),
+        Err(_) => Err(HeaderError::Damaged { byte: 0 }),
+    }
+}
+
+/// What is wrong with a header.
+pub(crate) enum HeaderError {
+    Io(io::Error),
+    Version(u32),
+    Damaged { byte: u64 },
+}
+
+impl From<io::Error> for HeaderError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A segment that has what is looked for, and the key's row in it; if there is one.
+type Found<T> = Option<(Sealed<T>, KeyRow)>;
+
+/// One sealed segment, open.
+struct Sealed<T> {
+    header: Header,
+    name: String,
+    file: T,
+}
+
+impl<T: File> Sealed<T> {
+    fn open(files: &impl Files<File = T>, header: &Header) -> Result<Self, ReadError> {
+        let name = sealed_name(header.first_position);
+        match files.open(&name) {
+            Ok(file) => Ok(Self { header: *header, name, file }),
+            Err(error) => Err(ReadError::Io { file: name, error }),
+        }
+    }
+
+    fn restore(&self, logs: &mut Logs) -> Result<(), ReadError> {
+        let names_at = self.header.names_at();
+        let rows = self.read(HEADER_BYTES as u64..names_at)?;
+        let names = self.read(names_at..names_at + self.header.names_bytes)?;
+        if crc32fast::hash(&names) != self.header.names_crc {
+            return Err(self.damaged(names_at));
+        }
+        let mut names = names.as_slice();
+        logs.reserve(self.header.keys as usize);
+        for (number, bytes) in rows.as_chunks().0.iter().enumerate() {
+            let damaged = || self.damaged(Header::key_row_at(number));
+            let row = self.row_of(bytes, number).ok_or_else(damaged)?;
+            let (name, rest) =
+                names.split_at_checked(row.name_bytes as usize).ok_or_else(damaged)?;
+            let key = str::from_utf8(name).map_err(|_| damaged())?;
+            let log = Log::restored(row.offsets.1, row.bytes.1, row.committed);
+            if !logs.restore(key, log) {
+                return Err(damaged());
+            }
+            names = rest;
+        }
+        Ok(())
+    }
+
+    /// What is known of the log of this number; nothing if it began to exist later.
+    fn key_row(&self, number: usize) -> Result<Option<KeyRow>, ReadError> {
+        if number >= self.header.keys as usize {
+            return Ok(None);
+        }
+        let at = Header::key_row_at(number);
+        let mut bytes = [0; KEY_ROW_BYTES];
+        self.file.read_at(at, &mut bytes).map_err(|error| self.unreadable(error))?;
+        self.row_of(&bytes, number).map(Some).ok_or_else(|| self.damaged(at))
+    }
+
+    fn row_of(&self, bytes: &[u8; KEY_ROW_BYTES], number: usize) -> Option<KeyRow> {
+        KeyRow::read(bytes, self.header.first_position, number)
+    }
+
+    /// Appends the chunk with the first message at or after `from`, and those after it until they cost
+    /// `max_bytes` without the first.
+    fn read_chunks(
+        &self,
+        row: &KeyRow,
+        from: Offset,
+        max_bytes: u64,
+        chunks: &mut Vec<Chunk>,
+    ) -> Result<(), ReadError> {
+        let rows = self.chunk_rows(row, from, max_bytes)?;
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+        let bytes = self.read(first.at..last.end())?;
+        let mut rest = bytes.as_slice();
+        for row in &rows {
+            let (chunk, behind) = rest.split_at_checked(row.size_bytes()).unwrap_or_default();
+            chunks.push(read_chunk(row, chunk).ok_or_else(|| self.damaged(row.at))?);
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// The rows of the chunks to read: of one at least, adjacent, in order.
+    fn chunk_rows(
+        &self,
+        row: &KeyRow,
+        from: Offset,
+        max_bytes: u64,
+    ) -> Result<Vec<ChunkRow>, ReadError> {
+        let rows_bytes = u64::from(row.chunk_rows) * CHUNK_ROW_BYTES as u64;
+        let bytes = self.read(row.chunk_rows_at..row.chunk_rows_at.saturating_add(rows_bytes))?;
+        let all: &[[u8; CHUNK_ROW_BYTES]] = bytes.as_chunks().0;
+        let wanted = from.max(row.offsets.0);
+        let after = all.partition_point(|row| ChunkRow::first_offset_of(row) <= Some(wanted));
+        let first = after.saturating_sub(1);
+        let mut rows: Vec<ChunkRow> = Vec::new();
+        let (mut next_offset, mut cost) = (wanted, 0);
+        for (index, bytes) in all.iter().enumerate().skip(first) {
+            let damaged = || self.damaged(row.chunk_rows_at + (index * CHUNK_ROW_BYTES) as u64);
+            let row = ChunkRow::read(bytes).ok_or_else(damaged)?;
+            let follows = rows.last().is_none_or(|last| last.end() == row.at);
+            let fits = row.end() <= self.header.size_bytes;
+            if !(row.first_offset <= next_offset
+                && next_offset < row.next_offset()
+                && follows
+                && fits)
+            {
+                return Err(damaged());
+            }
+            next_offset = row.next_offset();
+            if !rows.is_empty() {
+                cost += u64::from(row.bytes) + u64::from(row.messages) * MESSAGE_OVERHEAD_BYTES;
+            }
+            rows.push(row);
+            if cost >= max_bytes {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Bytes of the file, not yet checked. There is never room made for more than there is.
+    fn read(&self, place: Range<u64>) -> Result<Vec<u8>, ReadError> {
+        let size_bytes =
+            place.end.checked_sub(place.start).and_then(|size| usize::try_from(size).ok());
+        let Some(size_bytes) = size_bytes.filter(|_| place.end <= self.header.size_bytes) else {
+            return Err(self.damaged(place.start));
+        };
+        let mut bytes = vec![0; size_bytes];
+        self.file.read_at(place.start, &mut bytes).map_err(|error| self.unreadable(error))?;
+        Ok(bytes)
+    }
+
+    fn damaged(&self, byte: u64) -> ReadError {
+        ReadError::Damaged { file: self.name.clone(), byte }
+    }
+
+    fn unreadable(&self, error: io::Error) -> ReadError {
+        ReadError::Io { file: self.name.clone(), error }
+    }
+}
