@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use straum::files::real::RealFiles;
-use straum::journal::disk::{DiskJournal, SEGMENT_BYTES, Settings};
+use straum::journal::disk::{DiskJournal, Settings};
 use straum::{Engine, Retention};
 
 /// The engine that keeps its journal in the folder of this node.
@@ -14,11 +14,12 @@ use straum::{Engine, Retention};
 pub(crate) fn open_engine(
     data_dir: &Path,
     node_id: &str,
+    segment_bytes: u32,
     retention: Retention,
 ) -> Result<Engine<DiskJournal<RealFiles>>, String> {
     let folder = data_dir.join(folder_name(node_id));
     let told = |why: &dyn std::fmt::Display| format!("cannot use {}: {why}", folder.display());
-    let settings = Settings { segment_bytes: SEGMENT_BYTES, retention, now_ms };
+    let settings = Settings { segment_bytes, retention, now_ms };
     let files = RealFiles::open(&folder).map_err(|error| told(&error))?;
     let (engine, cut) = Engine::open(files, settings).map_err(|error| told(&error))?;
     if let Some((file, byte)) = cut {

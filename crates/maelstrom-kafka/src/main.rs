@@ -17,6 +17,7 @@ use log::LevelFilter;
 use maelstrom_kafka::Node;
 use rustix::pipe::fcntl_setpipe_size;
 use straum::Retention;
+use straum::journal::disk::SEGMENT_BYTES;
 
 use crate::serve::{Failure, serve};
 use crate::stop::Stop;
@@ -35,18 +36,31 @@ struct Options {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Remove the oldest messages when the files take more than so many bytes. Needs --data-dir.
+    /// How many bytes a file of the data folder takes, about: what retention removes at a time.
     ///
-    /// Whole segments of about 64 MiB are removed, the oldest first. The newest two or three stay, so a
-    /// value below 268435456 (256 MiB) keeps no less than that one. Polling a removed offset goes on at
-    /// the first one that is left. Committed and next offsets stay for ever.
+    /// It is also the most that one request may hold. Messages of up to two such files are in memory.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        requires = "data_dir",
+        default_value_t = SEGMENT_BYTES,
+        value_parser = clap::value_parser!(u32).range(64 * 1024..=1024 * 1024 * 1024)
+    )]
+    segment_bytes: u32,
+
+    /// Remove the oldest messages when the files take more than so many bytes together.
+    ///
+    /// Whole segments are removed, the oldest first, but for the newest ones: up to four times
+    /// --segment-bytes may be there whatever is given here. Polling a removed offset goes on at the first
+    /// one that is left. Next offsets and committed ones stay for ever.
     #[arg(long, value_name = "BYTES", requires = "data_dir")]
     retention_bytes: Option<u64>,
 
-    /// Remove messages some time after so many seconds. Needs --data-dir.
+    /// Remove messages that are older than so many seconds.
     ///
-    /// Whole segments are removed: a message goes when the last one of its segment is so old, at most
-    /// twice the time after it came, and at the next request. The newest sealed segment stays.
+    /// Whole segments are removed, when the newest message in them is so old; a segment takes in messages
+    /// for so long at most. So a message goes after once to twice the time, with the next request. The
+    /// newest full segment stays.
     #[arg(long, value_name = "SECONDS", requires = "data_dir")]
     retention_seconds: Option<u64>,
 
@@ -92,7 +106,11 @@ Exit codes:
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value
   3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was lost
-  4  the data could not be written or synced; what was acknowledged is safe, start again to recover"#;
+  4  the data could not be written or synced; what was acknowledged is safe, start again to recover
+
+On the disk:
+  DIR/<node id> holds segments, of which a full one is rewritten, sorted by key, and kept for polls.
+  A start reads the end of it only. docs/format.md draws every byte."#;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -129,12 +147,13 @@ fn run(options: &Options) -> Result<(), Failure> {
     log::info!("version {}, in {}", env!("CARGO_PKG_VERSION"), data_dir.display());
     // What waits in the pipe shares the next sync. That it is no pipe, or may not be larger, is no harm.
     fcntl_setpipe_size(&input, PIPE_BYTES).ok();
+    let segment_bytes = options.segment_bytes;
     let retention = Retention {
         max_bytes: options.retention_bytes,
         max_age_ms: options.retention_seconds.map(|seconds| seconds.saturating_mul(1_000)),
     };
     let mut node = Node::new(options.max_poll_bytes, move |node_id| {
-        data::open_engine(&data_dir, node_id, retention)
+        data::open_engine(&data_dir, node_id, segment_bytes, retention)
     });
     serve(&mut node, input, output, &stop)
 }

@@ -34,23 +34,32 @@ fn read_lines(stdout: &mut BufReader<ChildStdout>, count: usize) -> String {
     text
 }
 
+/// The smallest segments that there may be, so that a test has many.
+const SMALL: [&str; 2] = ["--segment-bytes", "65536"];
+
+fn sealed_segments(folder: &Path) -> usize {
+    let names = fs::read_dir(folder.join("n0")).unwrap().map(|entry| entry.unwrap().path());
+    names.filter(|path| path.extension().is_some_and(|extension| extension == "sealed")).count()
+}
+
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill() {
     let folder = TempDir::new().unwrap();
     for round in 0..5 {
-        let mut node = start(&["--data-dir", folder.path().to_str().unwrap()]);
+        let mut node = start(&["--data-dir", folder.path().to_str().unwrap(), SMALL[0], SMALL[1]]);
         let mut stdin = node.stdin.take().unwrap();
         let mut stdout = BufReader::new(node.stdout.take().unwrap());
-        let sends: Vec<String> = (0..100).map(|n| send(round * 100 + n)).collect();
+        let sends: Vec<String> = (0..3_000).map(|n| send(round * 3_000 + n)).collect();
         writeln!(stdin, "{}\n{}", init(), sends.join("\n")).unwrap();
-        let replies = read_lines(&mut stdout, 101);
-        let last = format!(r#""offset":{}}}}}"#, round * 100 + 99);
+        let replies = read_lines(&mut stdout, 3_001);
+        let last = format!(r#""offset":{}}}}}"#, round * 3_000 + 2_999);
         assert!(replies.trim_end().ends_with(&last), "round {round}: {replies}");
         node.kill().unwrap();
         node.wait().unwrap();
     }
+    assert!(sealed_segments(folder.path()) > 2);
     let output = polled(folder.path());
-    let pairs: Vec<String> = (0..500).map(|n| format!("[{n},{n}]")).collect();
+    let pairs: Vec<String> = (0..15_000).map(|n| format!("[{n},{n}]")).collect();
     assert!(lines(&output.stdout)[1].contains(&pairs.join(",")), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
@@ -66,6 +75,50 @@ fn committed_offsets_and_next_offsets_survive() {
     let replies = lines(&output.stdout);
     assert!(replies[1].contains(r#""offsets":{"k":1}"#), "{}", replies[1]);
     assert!(replies[2].contains(r#""offset":2"#), "{}", replies[2]);
+}
+
+#[test]
+fn retention_removes_the_oldest_messages_and_nothing_else() {
+    let folder = TempDir::new().unwrap();
+    let data_dir = folder.path().to_str().unwrap();
+    let options = ["--data-dir", data_dir, SMALL[0], SMALL[1], "--retention-bytes", "300000"];
+    let commit = request(r#"{"type":"commit_offsets","offsets":{"k":7},"msg_id":9}"#);
+    let sends = (0..30_000).map(send).collect::<Vec<_>>().join("\n");
+    run(&options, [init(), send(0), commit, sends].join("\n").as_bytes());
+
+    let list = request(r#"{"type":"list_committed_offsets","keys":["k"],"msg_id":9}"#);
+    let output = run(&options, [init(), poll(), list, send(1)].join("\n").as_bytes());
+    let replies = lines(&output.stdout);
+    assert!(
+        !replies[1].contains("[0,0]") && replies[1].contains("[30000,29999]]"),
+        "removed, and kept"
+    );
+    assert!(replies[2].contains(r#""offsets":{"k":0}"#), "{}", replies[2]);
+    assert!(replies[3].contains(r#""offset":30001"#), "{}", replies[3]);
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let files = fs::read_dir(folder.path().join("n0")).unwrap();
+    let all_bytes: u64 = files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(all_bytes <= 300_000, "{all_bytes}");
+}
+
+#[test]
+fn damage_far_behind_is_told_to_who_polls_it_and_the_node_serves_on() {
+    let folder = TempDir::new().unwrap();
+    let options = ["--data-dir", folder.path().to_str().unwrap(), SMALL[0], SMALL[1]];
+    let sends = (0..5_000).map(send).collect::<Vec<_>>().join("\n");
+    run(&options, [init(), sends].join("\n").as_bytes());
+    let sealed = folder.path().join("n0/00000000000000000000.sealed");
+    let mut bytes = fs::read(&sealed).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+
+    let tail = request(r#"{"type":"poll","offsets":{"k":4999},"msg_id":2}"#);
+    let output = run(&options, [init(), poll(), tail].join("\n").as_bytes());
+    let replies = lines(&output.stdout);
+    assert!(
+        replies[1].contains(r#""code":11,"text":"00000000000000000000.sealed is damaged at byte"#)
+    );
+    assert!(replies[2].contains("[[4999,4999]]"), "{}", replies[2]);
 }
 
 #[test]
@@ -139,7 +192,7 @@ fn a_folder_that_cannot_be_made_is_told() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot use"));
 }
 
-/// A file system of a little more than one segment, for as long as it lives.
+/// A small file system, for as long as it lives.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
@@ -174,11 +227,11 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_refuses_sends_until_there_is_room() {
-    let Some(disk) = SmallDisk::mount(80) else {
+    let Some(disk) = SmallDisk::mount(2) else {
         println!("skipped: nothing may be mounted here");
         return;
     };
-    let mut node = start(&["--data-dir", disk.0.path().to_str().unwrap()]);
+    let mut node = start(&["--data-dir", disk.0.path().to_str().unwrap(), SMALL[0], SMALL[1]]);
     let mut stdin = node.stdin.take().unwrap();
     let mut stdout = BufReader::new(node.stdout.take().unwrap());
     let mut ask = |line: &str| {
@@ -186,29 +239,30 @@ fn a_full_disk_refuses_sends_until_there_is_room() {
         read_lines(&mut stdout, 1)
     };
     ask(&init());
-    let megabyte = request(&format!(
+    let large = request(&format!(
         r#"{{"type":"send","key":"k","msg":"{}","msg_id":1}}"#,
-        "x".repeat(1024 * 1024)
+        "x".repeat(10_000)
     ));
     let mut stored = 0;
     let refused = loop {
-        let reply = ask(&megabyte);
+        let reply = ask(&large);
         if reply.contains("error") {
             break reply;
         }
         stored += 1;
     };
-    assert!(stored > 50, "{stored}");
+    assert!(stored > 100, "{stored}");
     assert!(refused.contains(r#""code":11"#) && refused.contains("no room"), "{refused}");
-    let tail =
-        request(&format!(r#"{{"type":"poll","offsets":{{"k":{}}},"msg_id":2}}"#, stored - 1));
-    assert!(ask(&tail).contains("poll_ok"));
+    for offset in [0, stored - 1] {
+        let line = format!(r#"{{"type":"poll","offsets":{{"k":{offset}}},"msg_id":2}}"#);
+        assert!(ask(&request(&line)).contains(&format!("[{offset},\"xxx")));
+    }
     let commit = request(r#"{"type":"commit_offsets","offsets":{"k":0},"msg_id":3}"#);
     let committed = ask(&commit);
     assert!(committed.contains("commit_offsets_ok") || committed.contains(r#""code":13"#));
 
-    disk.grow(160);
-    assert!(ask(&megabyte).contains(&format!(r#""offset":{stored}}}}}"#)));
+    disk.grow(4);
+    assert!(ask(&large).contains(&format!(r#""offset":{stored}}}}}"#)));
     drop(stdin);
     stdout.read_to_end(&mut Vec::new()).unwrap();
     assert_eq!(node.wait().unwrap().code(), Some(0));

@@ -1,9 +1,9 @@
-//! The format of the journal is what `docs/format.md` says, and stays it: a segment that was written once
-//! is read, is written the same today, and is understood by a decoder that was made from the document
-//! alone. Never changes the checked-in segment, unless asked to.
+//! The format of the journal is what `docs/format.md` says, and stays it: files that were written once are
+//! read, are written the same today, and are understood by a decoder that was made from the document alone.
+//! Never changes the checked-in files, unless asked to.
 //!
-//! The segment was made by `cargo test -p straum --test format -- --ignored`. It is of version 1 and must
-//! stay readable: another version gets a folder of its own beside it.
+//! They were made by `cargo test -p straum --test format -- --ignored`. They are of version 1 and must stay
+//! readable: another version gets a folder of its own beside theirs.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -16,24 +16,31 @@ use straum::files::{File, Files};
 use straum::journal::disk::{DiskJournal, Settings};
 use straum::{Engine, Retention};
 
-const NAME: &str = "00000000000000000000.segment";
+const SEGMENT: &str = "00000000000000000000.segment";
+const SEALED: &str = "00000000000000000000.sealed";
+const NEXT_SEGMENT: &str = "00000000000000000002.segment";
 const SEGMENT_BYTES: u32 = 512;
 
 fn settings() -> Settings {
-    Settings { segment_bytes: SEGMENT_BYTES, retention: Retention::default(), now_ms: || 0 }
+    let now_ms = || 1_795_392_000_000;
+    Settings { segment_bytes: SEGMENT_BYTES, retention: Retention::default(), now_ms }
 }
 
 type Log = (Vec<Vec<u8>>, Option<u64>);
+type Logs = BTreeMap<String, Log>;
 
-/// What is in the segment: for each key its messages and its committed offset.
-fn expected() -> BTreeMap<String, Log> {
+/// What is in the first segment: for each key its messages and its committed offset.
+fn expected() -> Logs {
     let k = (vec![b"1".to_vec(), Vec::new()], Some(1));
     let cle = (vec![b"{\"a\":1}".to_vec(), b"\xff\0".to_vec()], Some(1));
     BTreeMap::from([("k".to_owned(), k), ("clé".to_owned(), cle)])
 }
 
-/// Writes what is in the segment.
-fn write_today() -> Vec<u8> {
+/// Too large for what is left of the first segment.
+const LARGE: [u8; 320] = [b'x'; 320];
+
+/// Writes the first segment, then another, so that the first is sealed: each file with its name.
+fn write_today() -> Vec<(&'static str, Vec<u8>)> {
     let files = SimulatedFiles::new(0);
     let (mut engine, _) = Engine::open(files.clone(), settings()).unwrap();
     engine.send("k", b"1").unwrap();
@@ -44,9 +51,19 @@ fn write_today() -> Vec<u8> {
     engine.commit(&[("k", 1), ("clé", 9)]).unwrap();
     engine.commit(&[("k", 0)]).unwrap();
     engine.sync().unwrap();
+    let segment = (SEGMENT, content(&files, SEGMENT));
 
-    let mut bytes = vec![0; usize::try_from(SEGMENT_BYTES).unwrap()];
-    files.open(NAME).unwrap().read_at(0, &mut bytes).unwrap();
+    engine.send("k", &LARGE).unwrap();
+    engine.sync().unwrap();
+    assert_eq!(files.names().unwrap(), [SEALED, NEXT_SEGMENT]);
+    let others = [SEALED, NEXT_SEGMENT].map(|name| (name, content(&files, name)));
+    std::iter::once(segment).chain(others).collect()
+}
+
+fn content(files: &SimulatedFiles, name: &str) -> Vec<u8> {
+    let file = files.open(name).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.size_bytes().unwrap()).unwrap()];
+    file.read_at(0, &mut bytes).unwrap();
     bytes
 }
 
@@ -54,32 +71,46 @@ fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn fixture_path() -> PathBuf {
-    repository().join("crates/straum/tests/fixtures/v1").join(NAME)
+fn fixture_path(name: &str) -> PathBuf {
+    repository().join("crates/straum/tests/fixtures/v1").join(name)
 }
 
-fn fixture() -> Vec<u8> {
-    fs::read(fixture_path()).unwrap()
+fn fixture(name: &str) -> Vec<u8> {
+    fs::read(fixture_path(name)).unwrap()
 }
 
 #[test]
-#[ignore = "it writes the fixture"]
-fn make_the_fixture() {
-    fs::write(fixture_path(), write_today()).unwrap();
+#[ignore = "it writes the fixtures"]
+fn make_the_fixtures() {
+    for (name, bytes) in write_today() {
+        fs::write(fixture_path(name), bytes).unwrap();
+    }
+}
+
+fn open(names: &[&str]) -> Engine<DiskJournal<SimulatedFiles>> {
+    let files = SimulatedFiles::new(0);
+    for name in names {
+        let bytes = fixture(name);
+        files.create(name, bytes.len() as u64).unwrap().write_at(0, &bytes).unwrap();
+    }
+    let (engine, cut) = Engine::open(files, settings()).unwrap();
+    assert_eq!(cut, None);
+    engine
 }
 
 #[test]
 fn a_segment_of_version_1_is_read() {
-    let files = SimulatedFiles::new(0);
-    let mut file = files.create(NAME, SEGMENT_BYTES.into()).unwrap();
-    file.write_at(0, &fixture()).unwrap();
-
-    let (engine, cut) = Engine::open(files, settings()).unwrap();
-    assert_eq!(cut, None);
-    assert_eq!(logs(&engine, &["k", "clé"]), expected());
+    assert_eq!(logs(&open(&[SEGMENT]), &["k", "clé"]), expected());
 }
 
-fn logs(engine: &Engine<DiskJournal<SimulatedFiles>>, keys: &[&str]) -> BTreeMap<String, Log> {
+#[test]
+fn a_sealed_segment_of_version_1_is_read() {
+    let mut expected = expected();
+    expected.get_mut("k").unwrap().0.push(LARGE.to_vec());
+    assert_eq!(logs(&open(&[SEALED, NEXT_SEGMENT]), &["k", "clé"]), expected);
+}
+
+fn logs(engine: &Engine<DiskJournal<SimulatedFiles>>, keys: &[&str]) -> Logs {
     let wanted: Vec<_> = keys.iter().map(|&key| (key, 0)).collect();
     let mut logs = BTreeMap::new();
     for polled in engine.poll(&wanted, u64::MAX).unwrap() {
@@ -91,20 +122,33 @@ fn logs(engine: &Engine<DiskJournal<SimulatedFiles>>, keys: &[&str]) -> BTreeMap
 
 #[test]
 fn the_same_commands_are_the_same_bytes_today() {
-    assert_eq!(write_today(), fixture());
+    for (name, bytes) in write_today() {
+        assert_eq!(bytes, fixture(name), "{name}");
+    }
 }
 
 #[test]
 fn a_decoder_made_from_the_document_agrees() {
     assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
-    assert_eq!(decode(&fixture()), (2, expected()));
+    assert_eq!(decode(&fixture(SEGMENT)), (2, expected()));
+    assert_eq!(decode_sealed(&fixture(SEALED)), (2, expected()));
 }
 
 #[test]
-fn the_example_in_the_document_is_this_segment() {
+fn the_examples_in_the_document_are_these_files() {
     let document = fs::read_to_string(repository().join("docs/format.md")).unwrap();
+    let (of_segment, of_sealed) = document.split_once("## An example of a sealed segment").unwrap();
+    let (fixture, shown) = (fixture(SEGMENT), shown(of_segment));
+    let (begin, rest) = fixture.split_at(shown.len());
+    assert_eq!(begin, shown);
+    assert!(rest.iter().all(|&byte| byte == 0), "it is shown up to the zeros");
+    assert_eq!(self::fixture(SEALED), self::shown(of_sealed));
+}
+
+/// The bytes of all lines of the form `0000: 00 01  words`.
+fn shown(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for line in document.lines() {
+    for line in text.lines() {
         let Some((at, rest)) = line.split_once(": ") else { continue };
         if at.len() != 4 || usize::from_str_radix(at, 16).is_err() {
             continue;
@@ -113,16 +157,13 @@ fn the_example_in_the_document_is_this_segment() {
         let hex = rest.split("  ").next().unwrap();
         bytes.extend(hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()));
     }
-    let fixture = fixture();
-    let (shown, rest) = fixture.split_at(bytes.len());
-    assert_eq!(bytes, shown);
-    assert!(rest.iter().all(|&byte| byte == 0), "it is shown up to the zeros");
+    bytes
 }
 
 // From here on: the decoder, which knows the document and nothing of Straum's code.
 
 /// How many entries a whole first segment has, and what they come to.
-fn decode(segment: &[u8]) -> (u64, BTreeMap<String, Log>) {
+fn decode(segment: &[u8]) -> (u64, Logs) {
     assert_eq!(&segment[0..8], b"STRAUMJ\n");
     assert_eq!(number(&segment[8..12]), 1, "version");
     assert_eq!(number(&segment[12..16]), segment.len() as u64, "segment size");
@@ -143,7 +184,7 @@ fn decode(segment: &[u8]) -> (u64, BTreeMap<String, Log>) {
     (position, logs)
 }
 
-fn decode_payload(mut payload: &[u8], logs: &mut BTreeMap<String, Log>) {
+fn decode_payload(mut payload: &[u8], logs: &mut Logs) {
     while !payload.is_empty() {
         let key_end = 11 + size(&payload[1..3]);
         let key = String::from_utf8(payload[11..key_end].to_vec()).unwrap();
@@ -162,6 +203,53 @@ fn decode_payload(mut payload: &[u8], logs: &mut BTreeMap<String, Log>) {
             }
             kind => unreachable!("no command is of kind {kind}"),
         };
+    }
+}
+
+/// The position after a whole first sealed segment, and what is in it.
+fn decode_sealed(sealed: &[u8]) -> (u64, Logs) {
+    assert_eq!(&sealed[0..8], b"STRAUMS\n");
+    assert_eq!(number(&sealed[8..12]), 1, "version");
+    assert_eq!(number(&sealed[16..24]), 0, "first position");
+    assert_eq!(number(&sealed[32..40]), sealed.len() as u64, "size");
+    assert_eq!(number(&sealed[60..64]), u64::from(crc32(&sealed[0..60])));
+    let keys = size(&sealed[12..16]);
+    let names_at = 64 + 64 * keys;
+    let mut names = &sealed[names_at..names_at + size(&sealed[48..56])];
+    assert_eq!(number(&sealed[56..60]), u64::from(crc32(names)));
+
+    let mut logs = Logs::new();
+    for key in 0..keys {
+        let row = &sealed[64 + 64 * key..64 + 64 * (key + 1)];
+        let salt = [0_u64.to_le_bytes(), (key as u64).to_le_bytes()].concat();
+        assert_eq!(number(&row[60..64]), u64::from(crc32(&[&row[..60], &salt].concat())));
+        let (name, rest) = names.split_at(size(&row[52..56]));
+        names = rest;
+        let mut log = (Vec::new(), number(&row[32..40]).checked_sub(1));
+        assert_eq!((number(&row[0..8]), number(&row[16..24])), (0, 0), "the first of all");
+        for chunk in 0..size(&row[48..52]) {
+            let at = size(&row[40..48]) + 36 * chunk;
+            decode_chunk(sealed, &sealed[at..at + 36], &mut log.0);
+        }
+        assert_eq!(number(&row[8..16]), log.0.len() as u64);
+        assert_eq!(number(&row[24..32]), log.0.iter().map(|message| message.len() as u64).sum());
+        logs.insert(String::from_utf8(name.to_vec()).unwrap(), log);
+    }
+    assert!(names.is_empty());
+    (number(&sealed[24..32]), logs)
+}
+
+fn decode_chunk(sealed: &[u8], row: &[u8], messages: &mut Vec<Vec<u8>>) {
+    assert_eq!(number(&row[32..36]), u64::from(crc32(&row[..32])));
+    assert_eq!(number(&row[0..8]), messages.len() as u64, "first offset");
+    let (at, count, bytes) = (size(&row[16..24]), size(&row[24..28]), size(&row[28..32]));
+    let chunk = &sealed[at..at + 4 + 4 * count + bytes];
+    assert_eq!(number(&chunk[..4]), u64::from(crc32(&chunk[4..])));
+    let (ends, bytes) = chunk[4..].split_at(4 * count);
+    let mut start = 0;
+    for end in ends.chunks(4).map(size) {
+        messages.push(bytes[start..end].to_vec());
+        start = end;
     }
 }
 

@@ -119,6 +119,16 @@ impl<F: Files> DiskJournal<F> {
         self.active.as_ref().is_some_and(|active| active.end + wanted <= active.size_bytes)
     }
 
+    /// The largest commands that can be in one entry: a segment without an entry cannot be ended, even if it
+    /// is smaller than new ones.
+    fn limit_bytes(&self) -> usize {
+        let empty = self.active.as_ref().filter(|active| active.end == SEGMENT_HEADER_BYTES as u64);
+        let segment_bytes =
+            empty.map_or(self.settings.segment_bytes.into(), |active| active.size_bytes);
+        let headers_bytes = SEGMENT_HEADER_BYTES + ENTRY_HEADER_BYTES;
+        usize::try_from(segment_bytes).unwrap_or(usize::MAX).saturating_sub(headers_bytes)
+    }
+
     /// Ends the active segment and begins another. Only while nothing but the reservation of its room has
     /// been tried can the disk be full and the journal go on.
     fn begin_segment(&mut self, logs: &mut Logs) -> Result<(), Refused> {
@@ -254,8 +264,7 @@ impl<F: Files> Journal for DiskJournal<F> {
     fn append(&mut self, logs: &mut Logs, commands: &[Command<'_>]) -> Result<(), Refused> {
         self.healthy()?;
         let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
-        let headers_bytes = SEGMENT_HEADER_BYTES + ENTRY_HEADER_BYTES;
-        let limit_bytes = (self.settings.segment_bytes as usize).saturating_sub(headers_bytes);
+        let limit_bytes = self.limit_bytes();
         if size_bytes > limit_bytes {
             return Err(Refused::TooLarge { what: "request", size_bytes, limit_bytes });
         }
