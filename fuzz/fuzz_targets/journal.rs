@@ -12,13 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use libfuzzer_sys::fuzz_target;
 use straum::files::simulated::SimulatedFiles;
 use straum::files::{File, Files};
-use straum::journal::disk::DiskJournal;
+use straum::journal::disk::{DiskJournal, Settings};
 use straum::journal::format::{
-    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, seal_entry, segment_header,
+    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, read_command, seal_entry, segment_header,
 };
-use straum::{Command, Engine};
+use straum::{Command, Engine, Retention};
 
 const SEGMENT_BYTES: u32 = 512;
+const SETTINGS: Settings = Settings {
+    segment_bytes: SEGMENT_BYTES,
+    retention: Retention { max_bytes: None, max_age_ms: None },
+    now_ms: || 0,
+};
 const KEY: &str = "k";
 const MESSAGE: &[u8] = b"safe";
 
@@ -55,20 +60,16 @@ fn sealed(bytes: &[u8], first_position: u64) -> (Vec<u8>, u64) {
 
 fn try_journal(segments: &[(u64, Vec<u8>)]) {
     // As they are, which may be cut short: they open, or do not.
-    _ = Engine::open(folder(segments, 0), SEGMENT_BYTES);
+    _ = Engine::open(folder(segments, 0), SETTINGS);
 
     let files = folder(segments, SEGMENT_BYTES as usize);
-    let mut keys = BTreeSet::from([KEY.to_owned()]);
-    let opened = DiskJournal::open(files.clone(), SEGMENT_BYTES, |command| {
-        let (Command::Send { key, .. } | Command::Commit { key, .. }) = command;
-        keys.insert(key.to_owned());
-    });
-    let Ok(opened) = opened else {
-        assert!(Engine::open(files, SEGMENT_BYTES).is_err(), "it was refused before");
+    let Ok(opened) = Engine::open(files.clone(), SETTINGS) else {
+        assert!(Engine::open(files, SETTINGS).is_err(), "it was refused before");
         return;
     };
     drop(opened);
 
+    let keys = keys(segments);
     let mut engine = open_again(&files);
     let mut expected = logs(&engine, &keys);
     let offset = engine.send(KEY, MESSAGE).expect("there is room");
@@ -79,6 +80,14 @@ fn try_journal(segments: &[(u64, Vec<u8>)]) {
     assert_eq!(offset, messages.len() as u64);
     messages.push(MESSAGE.to_vec());
     assert_eq!(logs(&open_again(&files), &keys), expected);
+}
+
+/// All keys that the segments may have commands of.
+fn keys(segments: &[(u64, Vec<u8>)]) -> BTreeSet<String> {
+    let places = segments.iter().flat_map(|(_, bytes)| (0..bytes.len()).map(|at| &bytes[at..]));
+    let commands = places.filter_map(|bytes| read_command(bytes).ok());
+    let keys = commands.map(|(Command::Send { key, .. } | Command::Commit { key, .. }, _)| key);
+    keys.chain([KEY]).map(str::to_owned).collect()
 }
 
 /// A folder of segments at these positions, each filled up with zeros to at least `min_bytes`.
@@ -99,7 +108,7 @@ fn folder(segments: &[(u64, Vec<u8>)], min_bytes: usize) -> SimulatedFiles {
 
 /// Opens a journal that was opened before, so that there is nothing left to cut off.
 fn open_again(files: &SimulatedFiles) -> Engine<DiskJournal<SimulatedFiles>> {
-    let (engine, cut) = Engine::open(files.clone(), SEGMENT_BYTES).expect("it opened");
+    let (engine, cut) = Engine::open(files.clone(), SETTINGS).expect("it opened");
     assert_eq!(cut, None);
     engine
 }
@@ -107,8 +116,8 @@ fn open_again(files: &SimulatedFiles) -> Engine<DiskJournal<SimulatedFiles>> {
 fn logs(engine: &Engine<DiskJournal<SimulatedFiles>>, keys: &BTreeSet<String>) -> Logs {
     let wanted: Vec<_> = keys.iter().map(|key| (key, 0)).collect();
     let mut logs = Logs::new();
-    for polled in engine.poll(&wanted, u64::MAX) {
-        let messages = polled.messages.map(|(_, message)| message.to_vec()).collect();
+    for polled in engine.poll(&wanted, u64::MAX).expect("it was written here") {
+        let messages = polled.messages().map(|(_, message)| message.to_vec()).collect();
         logs.insert(polled.key.to_owned(), (messages, engine.committed(polled.key)));
     }
     logs

@@ -236,31 +236,23 @@ impl<T: File> Sealed<T> {
     /// The rows of the chunks to read: of one at least, adjacent, in order.
     fn chunk_rows(
         &self,
-        row: &KeyRow,
+        key: &KeyRow,
         from: Offset,
         max_bytes: u64,
     ) -> Result<Vec<ChunkRow>, ReadError> {
-        let rows_bytes = u64::from(row.chunk_rows) * CHUNK_ROW_BYTES as u64;
-        let bytes = self.read(row.chunk_rows_at..row.chunk_rows_at.saturating_add(rows_bytes))?;
+        let rows_bytes = u64::from(key.chunk_rows) * CHUNK_ROW_BYTES as u64;
+        let bytes = self.read(key.chunk_rows_at..key.chunk_rows_at.saturating_add(rows_bytes))?;
         let all: &[[u8; CHUNK_ROW_BYTES]] = bytes.as_chunks().0;
-        let wanted = from.max(row.offsets.0);
+        let wanted = from.max(key.offsets.0);
         let after = all.partition_point(|row| ChunkRow::first_offset_of(row) <= Some(wanted));
-        let first = after.saturating_sub(1);
-        let mut rows: Vec<ChunkRow> = Vec::new();
-        let (mut next_offset, mut cost) = (wanted, 0);
-        for (index, bytes) in all.iter().enumerate().skip(first) {
-            let damaged = || self.damaged(row.chunk_rows_at + (index * CHUNK_ROW_BYTES) as u64);
-            let row = ChunkRow::read(bytes).ok_or_else(damaged)?;
-            let follows = rows.last().is_none_or(|last| last.end() == row.at);
-            let fits = row.end() <= self.header.size_bytes;
-            if !(row.first_offset <= next_offset
-                && next_offset < row.next_offset()
-                && follows
-                && fits)
-            {
-                return Err(damaged());
-            }
-            next_offset = row.next_offset();
+        let (mut rows, mut cost): (Vec<ChunkRow>, u64) = (Vec::new(), 0);
+        for (index, bytes) in all.iter().enumerate().skip(after.saturating_sub(1)) {
+            let row = ChunkRow::read(bytes).filter(|row| match rows.last() {
+                None => row.first_offset <= wanted && wanted < row.next_offset(),
+                Some(last) => row.follows(last),
+            });
+            let at = key.chunk_rows_at + (index * CHUNK_ROW_BYTES) as u64;
+            let row = row.filter(|row| row.is_of(key)).ok_or_else(|| self.damaged(at))?;
             if !rows.is_empty() {
                 cost += u64::from(row.bytes) + u64::from(row.messages) * MESSAGE_OVERHEAD_BYTES;
             }

@@ -30,6 +30,9 @@ pub(crate) const KEY_ROW_BYTES: usize = 64;
 /// The size of a chunk's row, in bytes.
 pub(crate) const CHUNK_ROW_BYTES: usize = 36;
 
+/// Positions, offsets and sizes of logs are below this, so that no sum or cost of them overflows.
+const MAX_NUMBER: u64 = 1 << 56;
+
 /// What the header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -95,6 +98,7 @@ impl Header {
     fn is_sane(&self) -> bool {
         let names_end = self.names_at().checked_add(self.names_bytes);
         self.first_position < self.end_position
+            && self.end_position < MAX_NUMBER
             && names_end.is_some_and(|end| end <= self.size_bytes)
     }
 
@@ -165,7 +169,9 @@ impl KeyRow {
             name_bytes: u32_at(bytes, 52)?,
         };
         let sane = row.offsets.0 <= row.offsets.1
+            && row.offsets.1 < MAX_NUMBER
             && row.bytes.0 <= row.bytes.1
+            && row.bytes.1 < MAX_NUMBER
             && row.committed.is_none_or(|committed| committed < row.offsets.1)
             && (row.offsets.0 < row.offsets.1) == (row.chunk_rows > 0);
         (whole && sane).then_some(row)
@@ -240,6 +246,24 @@ impl ChunkRow {
 
     pub(crate) fn next_offset(&self) -> Offset {
         self.first_offset.saturating_add(self.messages.into())
+    }
+
+    /// Whether the chunk can be one of a key.
+    pub(crate) fn is_of(&self, key: &KeyRow) -> bool {
+        let (offsets, bytes) = (key.offsets, key.bytes);
+        let end_bytes = self.start_bytes.saturating_add(self.bytes.into());
+        self.messages > 0
+            && offsets.0 <= self.first_offset
+            && self.next_offset() <= offsets.1
+            && bytes.0 <= self.start_bytes
+            && end_bytes <= bytes.1
+    }
+
+    /// Whether the chunk comes right behind another, as it does in the file too.
+    pub(crate) fn follows(&self, last: &Self) -> bool {
+        self.first_offset == last.next_offset()
+            && self.start_bytes == last.start_bytes.saturating_add(last.bytes.into())
+            && self.at == last.end()
     }
 
     /// The size of the chunk in the file, in bytes.
