@@ -45,6 +45,7 @@ struct Disk {
     names: Names,
     capacity_bytes: u64,
     steps: u64,
+    read_bytes: u64,
     failures: BTreeMap<u64, Failure>,
     is_off: bool,
     /// Syncs are answered and not done.
@@ -61,6 +62,7 @@ impl SimulatedFiles {
             names: Names::default(),
             capacity_bytes: u64::MAX,
             steps: 0,
+            read_bytes: 0,
             failures: BTreeMap::new(),
             is_off: false,
             lies: false,
@@ -95,6 +97,11 @@ impl SimulatedFiles {
     /// Makes the step of this number fail.
     pub fn fail_at(&self, step: u64, failure: Failure) {
         self.disk.borrow_mut().failures.insert(step, failure);
+    }
+
+    /// How many bytes have been read so far.
+    pub fn read_bytes(&self) -> u64 {
+        self.disk.borrow().read_bytes
     }
 
     /// Limits the size of all files together, in bytes: a file that does not fit is not created.
@@ -224,7 +231,9 @@ impl File for SimulatedFile {
     }
 
     fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.disk.borrow().check_power(self.boot)?;
+        let disk = &mut *self.disk.borrow_mut();
+        disk.check_power(self.boot)?;
+        disk.read_bytes += buffer.len() as u64;
         let position = within_memory(position)?;
         let content = self.content.borrow();
         let bytes = position

@@ -309,3 +309,104 @@ pub(crate) fn read_chunk(row: &ChunkRow, bytes: &[u8]) -> Option<Chunk> {
         ends,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: Header = Header {
+        keys: 2,
+        first_position: 3,
+        end_position: 9,
+        size_bytes: 1_000,
+        sealed_at_ms: 7,
+        names_bytes: 5,
+        names_crc: 11,
+    };
+    const KEY_ROW: KeyRow = KeyRow {
+        offsets: (10, 12),
+        bytes: (100, 103),
+        committed: Some(0),
+        chunk_rows_at: 500,
+        chunk_rows: 1,
+        name_bytes: 1,
+    };
+    const CHUNK_ROW: ChunkRow =
+        ChunkRow { first_offset: 10, start_bytes: 100, at: 600, messages: 2, bytes: 3 };
+
+    fn chunk() -> Chunk {
+        let mut chunk = Chunk::new(10, 100, b"ab");
+        chunk.push(b"c");
+        chunk
+    }
+
+    /// Bytes of which one bit is another, for each of them.
+    fn flipped<const N: usize>(good: [u8; N]) -> impl Iterator<Item = [u8; N]> {
+        (0..N * 8).map(move |bit| {
+            let mut bad = good;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            bad
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        assert_eq!(Header::read(&HEADER.write()), Ok(HEADER));
+        assert_eq!(KeyRow::read(&KEY_ROW.write(3, 1), 3, 1), Some(KEY_ROW));
+        assert_eq!(ChunkRow::read(&CHUNK_ROW.write()), Some(CHUNK_ROW));
+        assert_eq!(ChunkRow::of(&chunk(), 600), CHUNK_ROW);
+        let mut bytes = Vec::new();
+        write_chunk(&chunk(), &mut bytes);
+        assert_eq!(bytes.len(), CHUNK_ROW.size_bytes());
+        assert_eq!(bytes.len() as u64, chunk_bytes(&chunk()));
+        assert_eq!(read_chunk(&CHUNK_ROW, &bytes), Some(chunk()));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        assert!(flipped(HEADER.write()).all(|bytes| Header::read(&bytes).is_err()));
+        assert!(flipped(KEY_ROW.write(3, 1)).all(|bytes| KeyRow::read(&bytes, 3, 1).is_none()));
+        assert!(flipped(CHUNK_ROW.write()).all(|bytes| ChunkRow::read(&bytes).is_none()));
+        let mut bytes = Vec::new();
+        write_chunk(&chunk(), &mut bytes);
+        let bytes: [u8; 15] = bytes.try_into().unwrap();
+        assert!(flipped(bytes).all(|bytes| read_chunk(&CHUNK_ROW, &bytes).is_none()));
+    }
+
+    #[test]
+    fn the_row_of_another_key_or_of_another_segment_is_not_taken_for_this_one() {
+        let bytes = KEY_ROW.write(3, 1);
+        assert!(KeyRow::read(&bytes, 4, 1).is_none());
+        assert!(KeyRow::read(&bytes, 3, 0).is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_believed_whatever_its_checksum_says() {
+        let wrong = [
+            KeyRow { offsets: (12, 10), ..KEY_ROW },
+            KeyRow { offsets: (10, u64::MAX), ..KEY_ROW },
+            KeyRow { bytes: (104, 103), ..KEY_ROW },
+            KeyRow { committed: Some(12), ..KEY_ROW },
+            KeyRow { chunk_rows: 0, ..KEY_ROW },
+        ];
+        assert!(wrong.iter().all(|row| KeyRow::read(&row.write(3, 1), 3, 1).is_none()));
+        let wrong = [
+            ChunkRow { messages: 3, ..CHUNK_ROW },
+            ChunkRow { messages: 0, ..CHUNK_ROW },
+            ChunkRow { first_offset: 9, ..CHUNK_ROW },
+            ChunkRow { start_bytes: 101, ..CHUNK_ROW },
+        ];
+        assert!(CHUNK_ROW.is_of(&KEY_ROW) && !wrong.iter().any(|row| row.is_of(&KEY_ROW)));
+        let header = Header { names_bytes: 900, ..HEADER };
+        assert_eq!(Header::read(&header.write()), Err(Damage::Header));
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_damage() {
+        let mut bytes = HEADER.write();
+        bytes[8] = 2;
+        let crc = crc32fast::hash(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(Header::read(&bytes), Err(Damage::Version(2)));
+    }
+}
