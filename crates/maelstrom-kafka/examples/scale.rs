@@ -14,8 +14,9 @@
 
 use std::env;
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
@@ -55,12 +56,33 @@ fn measure(bin: &Path, folder: &Path, messages: u64, keys: u64) -> Result<()> {
     node.tell_memory()?;
     node.read_everything(messages, keys)?;
     node.send_beside_polls(messages / keys)?;
+    println!(
+        "  a write of 100 bytes and an fdatasync, no node: {}",
+        spread(&mut bare_syncs(folder)?)
+    );
     node.tell_memory()?;
     node.kill()?;
     let mut node = Node::start(bin, folder, &["--max-poll-bytes", "1000"])?;
     node.ask(INIT)?;
     node.poll_here_and_there(messages / keys, keys)?;
     node.kill()
+}
+
+/// What the disk itself needs: writes to a file whose room is reserved, one after the other.
+fn bare_syncs(folder: &Path) -> Result<Vec<Duration>> {
+    let path = folder.join("bare-syncs");
+    let file = File::create(&path)?;
+    file.write_all_at(&vec![0; 64 * 1024], 0)?;
+    file.sync_all()?;
+    let mut latencies = Vec::new();
+    for n in 0..200 {
+        let begun = Instant::now();
+        file.write_all_at(&[1; 100], 100 * n)?;
+        file.sync_data()?;
+        latencies.push(begun.elapsed());
+    }
+    fs::remove_file(path)?;
+    Ok(latencies)
 }
 
 struct Node {
