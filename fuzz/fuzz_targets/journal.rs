@@ -14,7 +14,8 @@ use straum::files::simulated::SimulatedFiles;
 use straum::files::{File, Files};
 use straum::journal::disk::{DiskJournal, Settings};
 use straum::journal::format::{
-    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, read_command, seal_entry, segment_header,
+    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, read_command, seal_entry,
+    segment_header,
 };
 use straum::{Command, Engine, Retention};
 
@@ -43,7 +44,8 @@ fuzz_target!(|input: &[u8]| {
 /// The bytes with a good header in front, if they have none, and all entries sealed that their lengths
 /// make out; and the position of the next.
 fn sealed(bytes: &[u8], first_position: u64) -> (Vec<u8>, u64) {
-    let mut segment = segment_header(first_position, SEGMENT_BYTES).to_vec();
+    let header = SegmentHeader { first_position, size_bytes: SEGMENT_BYTES, begun_at_s: 0 };
+    let mut segment = segment_header(header).to_vec();
     let has_header = bytes.starts_with(&segment[..8]);
     segment.extend(bytes.get(if has_header { SEGMENT_HEADER_BYTES } else { 0 }..).unwrap_or(&[]));
     let (mut at, mut position) = (SEGMENT_HEADER_BYTES, first_position);

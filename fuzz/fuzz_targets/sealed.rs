@@ -10,7 +10,7 @@ use libfuzzer_sys::fuzz_target;
 use straum::files::simulated::SimulatedFiles;
 use straum::files::{File, Files};
 use straum::journal::disk::Settings;
-use straum::journal::format::segment_header;
+use straum::journal::format::{SegmentHeader, segment_header};
 use straum::{Engine, Retention};
 
 const SEGMENT_BYTES: u32 = 512;
@@ -35,8 +35,12 @@ fn try_sealed(sealed: &[u8]) {
     let end_position = number(sealed, 24, 8).unwrap_or(0);
     let files = SimulatedFiles::new(0);
     create(&files, "00000000000000000000.sealed", sealed, sealed.len());
-    let header = segment_header(end_position, SEGMENT_BYTES);
-    create(&files, &format!("{end_position:020}.segment"), &header, SEGMENT_BYTES as usize);
+    let header = SegmentHeader {
+        first_position: end_position,
+        size_bytes: SEGMENT_BYTES,
+        begun_at_s: 0,
+    };
+    create(&files, &format!("{end_position:020}.segment"), &segment_header(header), SEGMENT_BYTES as usize);
     files.sync_names().expect("no step is made to fail");
 
     let Ok((mut engine, _)) = Engine::open(files.clone(), SETTINGS) else { return };

@@ -38,7 +38,8 @@ struct Options {
 
     /// How many bytes a file of the data folder takes, about: what retention removes at a time.
     ///
-    /// It is also the most that one request may hold. Messages of up to two such files are in memory.
+    /// It is also the most that one request may hold. Messages of up to two such files are in memory. Each
+    /// file also holds the name of every key and 64 bytes; files get larger where that would be most of them.
     #[arg(
         long,
         value_name = "BYTES",
@@ -50,8 +51,8 @@ struct Options {
 
     /// Remove the oldest messages when the files take more than so many bytes together.
     ///
-    /// Whole segments are removed, the oldest first, but for the newest ones: up to four times
-    /// --segment-bytes may be there whatever is given here. Polling a removed offset goes on at the first
+    /// Whole segments are removed, the oldest first, but for the newest ones: up to four of them may be there
+    /// whatever is given here. Polling a removed offset goes on at the first
     /// one that is left. Next offsets and committed ones stay for ever.
     #[arg(long, value_name = "BYTES", requires = "data_dir")]
     retention_bytes: Option<u64>,

@@ -200,9 +200,13 @@ fn send_refusal(why: &Refused) -> Refusal {
     Refusal::new(code, why.to_string())
 }
 
-/// What cannot be read now may be read later, and other logs can be read all the same.
+/// What cannot be read now may be read later, unless it is damaged; other logs can be read all the same.
 fn poll_refusal(why: &ReadError) -> Refusal {
-    Refusal::new(Code::TemporarilyUnavailable, why.to_string())
+    let code = match why {
+        ReadError::Io { .. } => Code::TemporarilyUnavailable,
+        ReadError::Damaged { .. } => Code::Crash,
+    };
+    Refusal::new(code, why.to_string())
 }
 
 /// A commit must succeed or leave its outcome open: Maelstrom's checker takes a definite error for a

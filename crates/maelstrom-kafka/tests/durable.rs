@@ -116,7 +116,7 @@ fn damage_far_behind_is_told_to_who_polls_it_and_the_node_serves_on() {
     let output = run(&options, [init(), poll(), tail].join("\n").as_bytes());
     let replies = lines(&output.stdout);
     assert!(
-        replies[1].contains(r#""code":11,"text":"00000000000000000000.sealed is damaged at byte"#)
+        replies[1].contains(r#""code":13,"text":"00000000000000000000.sealed is damaged at byte"#)
     );
     assert!(replies[2].contains("[[4999,4999]]"), "{}", replies[2]);
 }

@@ -62,6 +62,31 @@ impl Chunk {
         index.unwrap_or(usize::MAX).min(self.ends.len() - 1)
     }
 
+    /// Its messages from an offset on, as far as the budget goes; none if that is nowhere.
+    pub(crate) fn cut(self, from: Offset, budget: &mut Budget) -> Option<Self> {
+        let start = self.index_of(from);
+        let (messages, bytes) = (self.ends.len() as u64, self.bytes.len() as u64);
+        if start == 0 && budget.clone().take(messages, bytes) {
+            budget.take(messages, bytes);
+            return Some(self);
+        }
+        let size_of = |index: usize| self.message(index).map_or(0, <[u8]>::len) as u64;
+        let end = (start..self.ends.len()).find(|&index| !budget.take(1, size_of(index)));
+        let end = end.unwrap_or(self.ends.len());
+        let (start_of, end_of) = (self.start_of(start), self.start_of(end));
+        (start < end).then(|| Self {
+            first_offset: self.first_offset + start as u64,
+            start_bytes: self.bytes_before(start),
+            bytes: self.bytes[start_of..end_of].to_vec(),
+            ends: self.ends[start..end].iter().map(|end| end - self.ends_before(start)).collect(),
+        })
+    }
+
+    /// Where the message before the one of this index ends.
+    fn ends_before(&self, index: usize) -> u32 {
+        if index == 0 { 0 } else { self.ends[index - 1] }
+    }
+
     /// How many bytes all messages of the log have up to the end of this chunk.
     pub(crate) fn end_bytes(&self) -> u64 {
         self.start_bytes + self.bytes.len() as u64
@@ -73,7 +98,7 @@ impl Chunk {
     }
 
     fn start_of(&self, index: usize) -> usize {
-        if index == 0 { 0 } else { self.ends[index - 1] as usize }
+        self.ends_before(index) as usize
     }
 
     fn message(&self, index: usize) -> Option<&[u8]> {
@@ -95,7 +120,7 @@ impl<'a> Messages<'a> {
     /// From the message of an index in the first chunk on, as many as cost at most `max_bytes`, but at
     /// least one if there is one. The second chunks follow the first without a gap.
     pub(crate) fn new(chunks: [&'a [Chunk]; 2], index: usize, max_bytes: u64) -> Self {
-        Self { chunks, index, budget: Budget { left_bytes: max_bytes, untouched: true } }
+        Self { chunks, index, budget: Budget::with_first(max_bytes) }
     }
 
     /// The chunk at hand; the next one if that is at its end.
@@ -123,7 +148,7 @@ impl<'a> Iterator for Messages<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let chunk = self.chunk()?;
         let message = chunk.message(self.index)?;
-        if !self.budget.take(message.len()) {
+        if !self.budget.take(1, message.len() as u64) {
             self.chunks = [&[], &[]];
             return None;
         }
@@ -135,19 +160,43 @@ impl<'a> Iterator for Messages<'a> {
 
 impl FusedIterator for Messages<'_> {}
 
-/// How many bytes of messages may still be returned. The first message is always allowed.
+/// What messages may still cost in a poll, in bytes.
 #[derive(Clone, Debug)]
-struct Budget {
+pub struct Budget {
     left_bytes: u64,
-    untouched: bool,
+    /// Whether the next message is allowed whatever it costs.
+    first: bool,
 }
 
 impl Budget {
-    fn take(&mut self, message_bytes: usize) -> bool {
-        let cost = message_bytes as u64 + MESSAGE_OVERHEAD_BYTES;
-        let allowed = self.untouched || cost <= self.left_bytes;
-        self.untouched = false;
-        self.left_bytes = self.left_bytes.saturating_sub(cost);
+    /// So much, but the first message at least.
+    pub(crate) fn with_first(max_bytes: u64) -> Self {
+        Self { left_bytes: max_bytes, first: true }
+    }
+
+    /// So much, perhaps no message.
+    pub(crate) fn strict(max_bytes: u64) -> Self {
+        Self { left_bytes: max_bytes, first: false }
+    }
+
+    /// Pays for a message, or for a chunk that holds several, if that is allowed. If not, nothing is allowed
+    /// any more.
+    pub(crate) fn take(&mut self, messages: u64, bytes: u64) -> bool {
+        let cost = bytes + messages * MESSAGE_OVERHEAD_BYTES;
+        let allowed = cost <= self.left_bytes || (self.first && messages == 1);
+        self.first = false;
+        self.left_bytes = if allowed { self.left_bytes.saturating_sub(cost) } else { 0 };
         allowed
+    }
+
+    /// From now on, what is not within the budget is not allowed.
+    pub(crate) fn no_longer_first(&mut self) {
+        self.first = false;
+    }
+
+    /// Whether a chunk would be allowed as a whole, or one that holds several messages in part.
+    pub(crate) fn reaches_into(&self, messages: u64, bytes: u64) -> bool {
+        let cost = bytes + messages * MESSAGE_OVERHEAD_BYTES;
+        self.first || cost <= self.left_bytes || (messages > 1 && self.left_bytes > 0)
     }
 }

@@ -102,11 +102,13 @@ impl<J: Journal> Engine<J> {
         wanted: &[(K, Offset)],
         max_bytes: u64,
     ) -> Result<Vec<Polled<'_>>, ReadError> {
+        let equal_share = max_bytes / (wanted.len() as u64).max(1);
         let mut found = Vec::with_capacity(wanted.len());
         let mut costs = Vec::with_capacity(wanted.len());
         for (key, offset) in wanted {
             let Some((number, key, log)) = self.logs.get_full(key.as_ref()) else { continue };
-            if let Some(polled) = Polled::begin(&self.journal, (number, key, log), *offset)? {
+            let log_at = (number, key, log);
+            if let Some(polled) = Polled::begin(&self.journal, log_at, *offset, equal_share)? {
                 costs.push(polled.cost_of_all(log));
                 found.push(polled);
             }

@@ -36,8 +36,7 @@ pub trait Files: Debug {
     /// [`io::ErrorKind::NotFound`], and others of the file system.
     fn open(&self, name: &str) -> io::Result<Self::File>;
 
-    /// Gives a file another name, which no other file has: one that had it might be replaced, or the call
-    /// be an error.
+    /// Gives a file another name. A file that has it is replaced: there is one of that name all the time.
     ///
     /// # Errors
     /// Those of the file system.

@@ -10,7 +10,7 @@ mod sealed;
 use std::fmt;
 use std::io;
 
-use crate::chunk::Chunk;
+use crate::chunk::{Budget, Chunk};
 use crate::logs::Logs;
 use crate::{Command, Offset, Position};
 
@@ -56,13 +56,12 @@ pub trait Journal {
     /// What failed, in words. Nobody may be told that any command of the batch happened.
     fn sync(&mut self, logs: &mut Logs) -> Result<(), String>;
 
-    /// Reads messages that are not in memory, of the log of this number: the chunk that holds the first
-    /// message at or after `from`, and those after it until they cost `max_bytes` without the first.
-    /// Nothing if no such message is left outside of memory.
+    /// Reads messages that are not in memory, of the log of this number: the first that is left at or after
+    /// `from`, and those that follow it without a gap, as far as the budget goes.
     ///
     /// # Errors
     /// [`ReadError`]; another read may succeed.
-    fn read(&self, log: usize, from: Offset, max_bytes: u64) -> Result<Vec<Chunk>, ReadError>;
+    fn read(&self, log: usize, from: Offset, budget: Budget) -> Result<Vec<Chunk>, ReadError>;
 }
 
 /// Why messages could not be read. Nothing was changed by it.
@@ -161,7 +160,7 @@ impl Journal for MemoryJournal {
     }
 
     /// All messages are in memory.
-    fn read(&self, _: usize, _: Offset, _: u64) -> Result<Vec<Chunk>, ReadError> {
+    fn read(&self, _: usize, _: Offset, _: Budget) -> Result<Vec<Chunk>, ReadError> {
         Ok(Vec::new())
     }
 }

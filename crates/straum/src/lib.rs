@@ -29,7 +29,7 @@ mod log;
 mod logs;
 mod poll;
 
-pub use chunk::{Chunk, Messages};
+pub use chunk::{Budget, Chunk, Messages};
 pub use command::Command;
 pub use engine::{Engine, MAX_MESSAGE_BYTES};
 pub use journal::{Journal, MemoryJournal, ReadError, Refused, Retention};

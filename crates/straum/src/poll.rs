@@ -1,7 +1,7 @@
 //! Polling many logs at once within one bound. Never changes anything.
 
 use crate::Offset;
-use crate::chunk::{Chunk, Messages};
+use crate::chunk::{Budget, Chunk, Messages};
 use crate::journal::{Journal, ReadError};
 use crate::log::Log;
 
@@ -18,9 +18,9 @@ pub struct Polled<'a> {
     number: usize,
     /// Read for this poll: the first messages, if they are not in memory.
     ///
-    /// Invariant: adjacent, and `index` is in the first of all chunks.
+    /// Invariant: adjacent, from the wanted offset on.
     older: Vec<Chunk>,
-    /// In memory. Follows `older`, if all of what is not in memory has been read.
+    /// In memory. Follows `older`, or is empty.
     tail: &'a [Chunk],
     /// Where the wanted messages begin in the first chunk.
     index: usize,
@@ -28,25 +28,26 @@ pub struct Polled<'a> {
 }
 
 impl<'a> Polled<'a> {
-    /// The log from an offset on, of which only the first chunk has been read. None if there is nothing.
+    /// The log from an offset on, of which no more has been read than costs `max_bytes`. None if there is
+    /// nothing.
     pub(crate) fn begin(
         journal: &impl Journal,
         (number, key, log): (usize, &'a str, &'a Log),
         offset: Offset,
+        max_bytes: u64,
     ) -> Result<Option<Self>, ReadError> {
         let first_in_memory = log.first_in_memory();
         let mut older = Vec::new();
         if offset < first_in_memory {
-            older = journal.read(number, offset, 0)?;
+            older = journal.read(number, offset, Budget::with_first(max_bytes))?;
         }
-        let (tail, index) = match older.first() {
-            Some(first) => (log.in_memory(), first.index_of(offset)),
-            None => match log.from(offset.max(first_in_memory)) {
-                Some(tail) => tail,
-                None => return Ok(None),
-            },
+        let (tail, index) = if older.is_empty() {
+            let Some(tail) = log.from(offset.max(first_in_memory)) else { return Ok(None) };
+            tail
+        } else {
+            (log.in_memory(), 0)
         };
-        Ok(Some(Self { key, number, older, tail, index, max_bytes: 0 }))
+        Ok(Some(Self { key, number, older, tail, index, max_bytes }))
     }
 
     /// What all messages from the first one on cost, in bytes.
@@ -62,17 +63,18 @@ impl<'a> Polled<'a> {
         end_bytes - chunk.bytes_before(self.index) + messages * MESSAGE_OVERHEAD_BYTES
     }
 
-    /// Reads what is not in memory of as many messages as cost `max_bytes`.
+    /// Reads what is missing of as many messages as cost `max_bytes`.
     pub(crate) fn take(&mut self, journal: &impl Journal, max_bytes: u64) -> Result<(), ReadError> {
         self.max_bytes = max_bytes;
         let Some(last) = self.older.last() else { return Ok(()) };
-        let left_bytes =
-            max_bytes.saturating_sub(self.cost_up_to(last.next_offset(), last.end_bytes()));
-        if left_bytes > 0 {
-            self.older.extend(journal.read(self.number, last.next_offset(), left_bytes)?);
+        let (mut end, first_in_memory) =
+            (last.next_offset(), self.tail.first().map(|chunk| chunk.first_offset));
+        let left_bytes = max_bytes.saturating_sub(self.cost_up_to(end, last.end_bytes()));
+        if left_bytes > 0 && Some(end) != first_in_memory {
+            self.older.extend(journal.read(self.number, end, Budget::strict(left_bytes))?);
+            end = self.older.last().map_or(end, Chunk::next_offset);
         }
-        let end = self.older.last().map(Chunk::next_offset);
-        if end != self.tail.first().map(|chunk| chunk.first_offset) {
+        if Some(end) != first_in_memory {
             self.tail = &[];
         }
         Ok(())

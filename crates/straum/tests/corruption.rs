@@ -163,6 +163,42 @@ fn a_segment_that_is_shorter_or_longer_than_it_was_is_damage() {
     assert!(check(folder.path(), &messages, "one byte more").is_some());
 }
 
+#[test]
+fn a_sealed_segment_that_is_shorter_or_longer_than_it_was_is_damage() {
+    let (folder, messages) = long_journal();
+    let good = fs::read(folder.path().join(FIRST_SEALED)).unwrap();
+    for length in (0..good.len()).chain([good.len() + 1]) {
+        let mut bytes = good.clone();
+        bytes.resize(length, 0);
+        fs::write(folder.path().join(FIRST_SEALED), &bytes).unwrap();
+        let refused = check(folder.path(), &messages, &format!("{length} bytes"));
+        let damaged =
+            matches!(&refused, Some(OpenError::Damaged { file, .. }) if file == FIRST_SEALED);
+        assert!(damaged, "{length} bytes: {refused:?}");
+    }
+}
+
+/// A backup of another journal, put under the right name.
+#[test]
+fn a_sealed_segment_of_another_journal_is_damage_and_no_endless_loop() {
+    let (folder, _) = long_journal();
+    let (other, _) = journal(0);
+    let (mut engine, _) = open(other.path()).unwrap();
+    while !other.path().join(FIRST_SEALED).exists() {
+        engine.send("k", b"longer than the messages there").unwrap();
+        engine.sync().unwrap();
+    }
+    let mut bytes = fs::read(other.path().join(FIRST_SEALED)).unwrap();
+    let all = files(folder.path());
+    let end = all[1].0[..20].parse::<u64>().unwrap();
+    bytes[24..32].copy_from_slice(&end.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+    fs::write(folder.path().join(FIRST_SEALED), bytes).unwrap();
+    let (engine, _) = open(folder.path()).unwrap();
+    assert!(matches!(log(&engine), Err(ReadError::Damaged { .. })));
+}
+
 /// Half an entry is what a crash leaves: the rest of the segment is still the zeros of its room.
 #[test]
 fn a_torn_last_entry_is_cut_off_wherever_it_is_torn() {
@@ -279,7 +315,7 @@ fn what_is_missing_foreign_or_newer_is_named() {
     let refused = check("a segment is missing");
     assert!(matches!(refused, Some(OpenError::Missing { file }) if file == *segment));
 
-    fs::write(path(segment), of_a_later_version(segment_content, 24)).unwrap();
+    fs::write(path(segment), of_a_later_version(segment_content, 28)).unwrap();
     let refused = check("a newer segment");
     assert!(matches!(refused, Some(OpenError::Version { file, version: 2 }) if file == *segment));
 

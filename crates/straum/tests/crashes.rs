@@ -207,6 +207,31 @@ fn a_crash_during_the_recovery_from_a_crash_is_harmless() {
     }
 }
 
+/// A process is killed in the middle of anything, and the power goes off while the next one starts: what it
+/// read may not have been on the disk.
+#[test]
+fn a_power_cut_during_the_start_after_a_kill_loses_nothing() {
+    let steps = steps_of_workload();
+    for step in 0..steps {
+        for during in 0..9 {
+            let seed = step * 31 + during;
+            let files = SimulatedFiles::new(seed);
+            files.fail_at(step, Failure::Crash);
+            let Some(mut engine) = open(&files) else { continue };
+            let run = run(&mut engine);
+            files.kill();
+            files.fail_at(files.steps() + during, Failure::Crash);
+            _ = open(&files);
+            files.crash();
+            let engine = open(&files).or_else(|| {
+                files.crash(); // The step that was to fail had not come yet.
+                open(&files)
+            });
+            check(&run, &engine.unwrap(), &format!("steps {step} and {during}, seed {seed}"));
+        }
+    }
+}
+
 /// The process ends after a failed write or sync and is started again while the machine stays up. What
 /// it then shows must survive a power cut, though the pages it was read from may never have been written.
 ///

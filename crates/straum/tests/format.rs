@@ -168,8 +168,7 @@ fn decode(segment: &[u8]) -> (u64, Logs) {
     assert_eq!(number(&segment[8..12]), 1, "version");
     assert_eq!(number(&segment[12..16]), segment.len() as u64, "segment size");
     assert_eq!(number(&segment[16..24]), 0, "first position");
-    assert_eq!(number(&segment[24..28]), u64::from(crc32(&segment[0..24])));
-    assert_eq!(number(&segment[28..32]), 0);
+    assert_eq!(number(&segment[28..32]), u64::from(crc32(&segment[0..28])));
 
     let (mut at, mut position, mut logs) = (32, 0, BTreeMap::new());
     while number(&segment[at..at + 4]) != 0 {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use straum::files::Files;
 use straum::files::simulated::{Failure, SimulatedFiles};
@@ -101,6 +102,11 @@ fn next_and_committed_offsets_survive_the_removal_of_all_messages_and_a_restart(
     assert_eq!(polled[0].messages().next(), Some((3, &b"later"[..])));
 }
 
+/// A few requests that change nothing, with each of which a slice is sealed.
+fn go_on(engine: &mut Disk) {
+    (0..5).for_each(|_| engine.sync().unwrap());
+}
+
 #[test]
 fn a_segment_is_removed_when_it_is_too_old_even_if_it_was_never_full() {
     let files = SimulatedFiles::new(0);
@@ -112,12 +118,90 @@ fn a_segment_is_removed_when_it_is_too_old_even_if_it_was_never_full() {
     assert_eq!(offsets(&engine, "k"), [0, 1], "the first is not older than a second");
     NOW_MS.set(11_500);
     send(&mut engine, "k"); // The first is: it is sealed, with all that came by now.
+    go_on(&mut engine);
     assert_eq!(offsets(&engine, "k"), [0, 1, 2]);
     NOW_MS.set(12_000);
     send(&mut engine, "k");
-    NOW_MS.set(13_500);
-    send(&mut engine, "k"); // Another is sealed, and what was sealed two seconds ago goes.
+    NOW_MS.set(12_550);
+    send(&mut engine, "k"); // Another is sealed, and what was sealed a second ago goes.
+    go_on(&mut engine);
     assert_eq!(offsets(&engine, "k"), [3, 4]);
+}
+
+#[test]
+fn what_is_old_goes_though_the_node_is_started_again_and_again() {
+    let files = SimulatedFiles::new(0);
+    NOW_MS.set(1_000_000);
+    for _ in 0..12 {
+        let mut engine = open(&files, younger_than(5_000));
+        send(&mut engine, "k");
+        go_on(&mut engine);
+        NOW_MS.set(NOW_MS.get() + 2_000);
+    }
+    let left = offsets(&open(&files, younger_than(5_000)), "k");
+    assert!(left[0] >= 3 && left.last() == Some(&11), "{left:?}");
+}
+
+#[test]
+fn a_disk_without_room_for_a_segment_that_is_to_be_ended_ends_nothing_else() {
+    let files = SimulatedFiles::new(0);
+    let mut engine = open(&files, younger_than(1_000));
+    NOW_MS.set(10_000);
+    send(&mut engine, "k");
+    files.set_capacity(0);
+    NOW_MS.set(20_000);
+    send(&mut engine, "k");
+    assert_eq!(offsets(&engine, "k"), [0, 1]);
+}
+
+/// The oldest segments hold nothing of an idle log, or not all of it.
+#[test]
+fn a_poll_from_a_removed_offset_skips_nothing_that_is_left_of_an_idle_log() {
+    let files = SimulatedFiles::new(0);
+    let mut engine = open(&files, Retention::default());
+    for _ in 0..2 {
+        (0..3).for_each(|_| _ = send(&mut engine, "idle"));
+        (0..40).for_each(|_| _ = send(&mut engine, "busy"));
+    }
+    let mut seen = BTreeSet::new();
+    for max_bytes in (0..size_bytes(&files)).rev().step_by(50) {
+        engine = open(&files, at_most(max_bytes));
+        engine.sync().unwrap();
+        let left = offsets(&engine, "idle");
+        for from in 0..6 {
+            let polled = engine.poll(&[("idle", from)], u64::MAX).unwrap();
+            let got: Vec<_> = polled.iter().flat_map(|log| log.messages()).map(|m| m.0).collect();
+            let expected: Vec<_> = left.iter().copied().filter(|offset| *offset >= from).collect();
+            assert_eq!(got, expected, "from {from}, of {left:?}");
+        }
+        seen.insert(left);
+    }
+    assert!(seen.len() >= 3, "{seen:?}");
+}
+
+/// Each is gone for certain before the next one goes.
+#[test]
+fn a_crash_while_many_are_removed_at_once_leaves_no_gap() {
+    let begin = |seed| {
+        let files = SimulatedFiles::new(seed);
+        let mut engine = open(&files, Retention::default());
+        (0..150).for_each(|_| _ = send(&mut engine, "k"));
+        drop(engine);
+        (open(&files, at_most(0)), files)
+    };
+    let (mut engine, files) = begin(0);
+    let before = files.steps();
+    engine.sync().unwrap();
+    let steps = files.steps() - before;
+    assert!(steps > 10, "{steps}");
+    for (step, seed) in (0..steps).flat_map(|step| (0..10).map(move |seed| (step, seed))) {
+        let (mut engine, files) = begin(seed);
+        files.fail_at(files.steps() + step, Failure::Crash);
+        engine.sync().unwrap_err();
+        files.crash();
+        let left = offsets(&open(&files, Retention::default()), "k");
+        assert_eq!(left.last(), Some(&149), "step {step}, seed {seed}");
+    }
 }
 
 /// Without it, nothing would be known of the keys.

@@ -71,6 +71,27 @@ fn a_start_reads_two_segments_and_the_newest_rows_however_much_is_stored() {
     }
 }
 
+/// A large message that does not fit into the reply is not read only to be thrown away.
+#[test]
+fn a_poll_reads_little_more_than_it_returns() {
+    let files = SimulatedFiles::new(0);
+    let mut engine = open(&files);
+    let keys: Vec<String> = (0..20).map(|n| format!("key {n}")).collect();
+    for _ in 0..3 {
+        for key in &keys {
+            engine.send(key, b"small").unwrap();
+            engine.send(key, &vec![7; 40_000]).unwrap();
+            engine.sync().unwrap();
+        }
+    }
+    let wanted: Vec<_> = keys[..10].iter().map(|key| (key, 0)).collect();
+    let bytes = read_by(&files, || {
+        let logs = engine.poll(&wanted, 5_000).unwrap();
+        assert!(logs.iter().all(|log| log.messages().count() == 1));
+    });
+    assert!(bytes < 40_000, "{bytes}");
+}
+
 /// A key is found by its number, so that those that come later cost it nothing.
 #[test]
 fn many_keys_do_not_make_a_poll_dearer() {

@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, RenameFlags, fallocate, flock, openat,
-    renameat, renameat_with, unlinkat,
+    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, openat, renameat,
+    unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -123,12 +123,7 @@ impl Files for RealFiles {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let folder = &self.folder;
-        match renameat_with(folder, from, folder, to, RenameFlags::NOREPLACE) {
-            // Not every file system can.
-            Err(Errno::INVAL | Errno::NOSYS) => Ok(renameat(folder, from, folder, to)?),
-            done => Ok(done?),
-        }
+        Ok(renameat(&self.folder, from, &self.folder, to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
@@ -229,6 +224,9 @@ mod tests {
         }
         files.rename("a", "d").unwrap();
         assert_eq!(files.open("a").unwrap_err().kind(), ErrorKind::NotFound);
+        files.create("e", 7).unwrap();
+        files.rename("e", "d").unwrap();
+        assert_eq!(files.open("d").unwrap().size_bytes().unwrap(), 7);
         files.remove("c").unwrap();
         let mut names = files.names().unwrap();
         names.sort_unstable();

@@ -83,6 +83,15 @@ impl SimulatedFiles {
         self.boot.set(disk.boot);
     }
 
+    /// The process ends, however it ends, and the machine goes on: what was not synced can still be read,
+    /// and is still not synced. Every file that was open and every other clone of this folder is dead.
+    pub fn kill(&self) {
+        let disk = &mut *self.disk.borrow_mut();
+        disk.is_off = false;
+        disk.boot += 1;
+        self.boot.set(disk.boot);
+    }
+
     /// From now on, syncs succeed and do nothing: the disk that no journal can bear, by which a test proves
     /// that it would notice.
     pub fn ignore_syncs(&self) {

@@ -8,15 +8,15 @@
 
 use std::io;
 
-use crate::chunk::Chunk;
+use crate::chunk::{Budget, Chunk};
 use crate::files::{File, Files};
 use crate::journal::format::{
-    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, command_bytes, seal_entry, segment_header,
-    write_command,
+    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, command_bytes, seal_entry,
+    segment_header, write_command,
 };
 use crate::journal::recovery::{Recovered, recover};
 use crate::journal::sealed::SealedSegments;
-use crate::journal::sealed::sealing::Sealing;
+use crate::journal::sealed::sealing::{Sealing, rows_bytes};
 use crate::journal::{Journal, NEW_SUFFIX, ReadError, Refused, Retention, segment_name};
 use crate::logs::Logs;
 use crate::{Command, Offset, Position};
@@ -25,6 +25,9 @@ pub use crate::journal::recovery::OpenError;
 
 /// How large a segment is, in bytes, unless said otherwise.
 pub const SEGMENT_BYTES: u32 = 64 * 1024 * 1024;
+
+/// How large a segment is at most, in bytes (1 GiB).
+const MOST_SEGMENT_BYTES: u32 = 1 << 30;
 
 /// How a journal on disk is kept.
 #[derive(Clone, Copy, Debug)]
@@ -66,20 +69,26 @@ pub(crate) struct Active<T> {
     pub(crate) end: u64,
     /// Invariant: at least `end`.
     pub(crate) size_bytes: u64,
-    /// When its first entry was written, or found, in milliseconds since 1970.
-    pub(crate) written_at_ms: Option<u64>,
+    /// When it was begun, in milliseconds since 1970.
+    pub(crate) begun_at_ms: u64,
+}
+
+impl<T> Active<T> {
+    fn is_empty(&self) -> bool {
+        self.end == SEGMENT_HEADER_BYTES as u64
+    }
 }
 
 impl<F: Files> DiskJournal<F> {
     /// Opens the journal in `files`, or begins one if there is none.
     ///
-    /// An end that a crash has torn is cut off; [`Opened::cut`] says so. Nothing else is changed.
+    /// An end that a crash has torn is cut off; [`Opened::cut`] says so. Files that are left of something that
+    /// was interrupted are removed.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was lost.
     pub fn open(files: F, settings: Settings) -> Result<Opened<F>, OpenError> {
-        let Recovered { logs, sealed, sealing, active, next_position, cut } =
-            recover(&files, settings.now_ms)?;
+        let Recovered { logs, sealed, sealing, active, next_position, cut } = recover(&files)?;
         let journal = Self {
             files,
             settings,
@@ -103,11 +112,13 @@ impl<F: Files> DiskJournal<F> {
         let Some(active) = &mut self.active else {
             return Err(io::Error::other("a batch without a segment"));
         };
+        if active.end + self.batch.len() as u64 > active.size_bytes {
+            return Err(io::Error::other("a batch larger than its segment"));
+        }
         seal_entry(&mut self.batch, self.next_position);
         active.file.write_at(active.end, &self.batch)?;
         active.file.sync()?;
         active.end += self.batch.len() as u64;
-        active.written_at_ms.get_or_insert_with(self.settings.now_ms);
         self.next_position += 1;
         self.owed_bytes += 2 * self.batch.len(); // It is sealed before the next segment is half full.
         self.batch.truncate(ENTRY_HEADER_BYTES);
@@ -119,39 +130,48 @@ impl<F: Files> DiskJournal<F> {
         self.active.as_ref().is_some_and(|active| active.end + wanted <= active.size_bytes)
     }
 
-    /// The largest commands that can be in one entry: a segment without an entry cannot be ended, even if it
-    /// is smaller than new ones.
+    /// The largest commands that can be in one entry of a new segment, in bytes.
     fn limit_bytes(&self) -> usize {
-        let empty = self.active.as_ref().filter(|active| active.end == SEGMENT_HEADER_BYTES as u64);
-        let segment_bytes =
-            empty.map_or(self.settings.segment_bytes.into(), |active| active.size_bytes);
         let headers_bytes = SEGMENT_HEADER_BYTES + ENTRY_HEADER_BYTES;
-        usize::try_from(segment_bytes).unwrap_or(usize::MAX).saturating_sub(headers_bytes)
+        (self.settings.segment_bytes as usize).saturating_sub(headers_bytes)
     }
 
-    /// Ends the active segment and begins another. Only while nothing but the reservation of its room has
-    /// been tried can the disk be full and the journal go on.
+    /// Ends the active segment and begins another, or begins it anew if it is empty. Only while nothing but
+    /// the reservation of its room has been tried can the disk be full and the journal go on.
     fn begin_segment(&mut self, logs: &mut Logs) -> Result<(), Refused> {
         self.seal_all(logs)?;
-        let name = segment_name(self.next_position);
+        let now_ms = (self.settings.now_ms)();
+        let header = SegmentHeader {
+            first_position: self.next_position,
+            size_bytes: self.next_segment_bytes(logs),
+            begun_at_s: u32::try_from(now_ms / 1_000).unwrap_or(u32::MAX),
+        };
+        let name = segment_name(header.first_position);
         let new = format!("{name}{NEW_SUFFIX}");
         let file = self
-            .create(&new, self.settings.segment_bytes.into())?
-            .and_then(|file| self.name_segment(file, &new, &name))
+            .create(&new, header.size_bytes.into())?
+            .and_then(|file| self.name_segment(file, header, &new, &name))
             .map_err(|error| self.fail("cannot begin a segment", &error))?;
         let ended = self.active.replace(Active {
             file,
-            first_position: self.next_position,
+            first_position: header.first_position,
             end: SEGMENT_HEADER_BYTES as u64,
-            size_bytes: self.settings.segment_bytes.into(),
-            written_at_ms: None,
+            size_bytes: header.size_bytes.into(),
+            begun_at_ms: now_ms,
         });
-        self.sealing = ended.map(|ended| {
+        self.sealing = ended.filter(|ended| !ended.is_empty()).map(|ended| {
             let segments = vec![(ended.first_position, ended.size_bytes)];
-            Sealing::begin(logs, segments, self.next_position, (self.settings.now_ms)())
+            Sealing::begin(logs, segments, self.next_position, now_ms)
         });
         self.owed_bytes = 0;
         Ok(())
+    }
+
+    /// Larger than it is set to be if there are so many keys that their rows in a sealed segment would
+    /// outweigh its messages.
+    fn next_segment_bytes(&self, logs: &Logs) -> u32 {
+        let rows_bytes = u32::try_from(rows_bytes(logs)).unwrap_or(u32::MAX);
+        self.settings.segment_bytes.max(rows_bytes.saturating_mul(2).min(MOST_SEGMENT_BYTES))
     }
 
     /// A new file, or an error that is no lack of room.
@@ -163,8 +183,14 @@ impl<F: Files> DiskJournal<F> {
     }
 
     /// Makes the header of a new segment durable, and then its name.
-    fn name_segment(&self, mut file: F::File, new: &str, name: &str) -> io::Result<F::File> {
-        file.write_at(0, &segment_header(self.next_position, self.settings.segment_bytes))?;
+    fn name_segment(
+        &self,
+        mut file: F::File,
+        header: SegmentHeader,
+        new: &str,
+        name: &str,
+    ) -> io::Result<F::File> {
+        file.write_at(0, &segment_header(header))?;
         file.sync()?;
         self.files.rename(new, name)?;
         self.files.sync_names()?;
@@ -191,7 +217,7 @@ impl<F: Files> DiskJournal<F> {
 
     /// About how many bytes are sealed at once: a write that takes little longer than a sync.
     fn slice_bytes(&self) -> usize {
-        self.settings.segment_bytes as usize / 64
+        (self.settings.segment_bytes as usize / 64).max(1)
     }
 
     /// Seals a slice more of what is frozen. If there is no room for it, nothing has happened.
@@ -221,12 +247,8 @@ impl<F: Files> DiskJournal<F> {
             return Ok(());
         }
         let now_ms = (self.settings.now_ms)();
-        let written_at_ms = self.active.as_ref().and_then(|active| active.written_at_ms);
-        if written_at_ms.is_some_and(|at_ms| retention.is_over(at_ms, now_ms)) {
-            match self.begin_segment(logs).and_then(|()| self.seal_all(logs)) {
-                Err(Refused::Full(_)) => {}
-                sealed => sealed?,
-            }
+        if retention.max_age_ms.is_some() {
+            self.seal_what_is_old(logs, now_ms)?;
         }
         while let Some(oldest) = self.sealed.oldest_but_newest()
             && retention.removes(self.size_bytes(), oldest.sealed_at_ms, now_ms)
@@ -236,6 +258,26 @@ impl<F: Files> DiskJournal<F> {
                 .map_err(|error| self.fail("cannot remove a segment", &error))?;
         }
         Ok(())
+    }
+
+    /// Ends the active segment if its first entry is too old, and sees to it that sealing goes on even if
+    /// little is written.
+    fn seal_what_is_old(&mut self, logs: &mut Logs, now_ms: u64) -> Result<(), Refused> {
+        let retention = self.settings.retention;
+        let is_over = |active: &Active<F::File>| {
+            !active.is_empty() && retention.is_over(active.begun_at_ms, now_ms)
+        };
+        let done = if self.sealing.is_some() {
+            self.seal_slice(logs)
+        } else if self.active.as_ref().is_some_and(is_over) {
+            self.begin_segment(logs).and_then(|()| self.seal_slice(logs))
+        } else {
+            Ok(())
+        };
+        match done {
+            Err(Refused::Full(_)) => Ok(()),
+            done => done,
+        }
     }
 
     /// The size of all files, in bytes.
@@ -264,11 +306,11 @@ impl<F: Files> Journal for DiskJournal<F> {
     fn append(&mut self, logs: &mut Logs, commands: &[Command<'_>]) -> Result<(), Refused> {
         self.healthy()?;
         let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
-        let limit_bytes = self.limit_bytes();
-        if size_bytes > limit_bytes {
-            return Err(Refused::TooLarge { what: "request", size_bytes, limit_bytes });
-        }
         if !self.has_room(size_bytes) {
+            let limit_bytes = self.limit_bytes();
+            if size_bytes > limit_bytes {
+                return Err(Refused::TooLarge { what: "request", size_bytes, limit_bytes });
+            }
             self.write_open_batch()?;
             if let Some(reason) = &self.full {
                 return Err(Refused::Full(reason.clone()));
@@ -294,8 +336,8 @@ impl<F: Files> Journal for DiskJournal<F> {
             .map_err(|refused| refused.to_string())
     }
 
-    fn read(&self, log: usize, from: Offset, max_bytes: u64) -> Result<Vec<Chunk>, ReadError> {
-        self.sealed.chunks(&self.files, log, from, max_bytes)
+    fn read(&self, log: usize, from: Offset, budget: Budget) -> Result<Vec<Chunk>, ReadError> {
+        self.sealed.chunks(&self.files, log, from, budget)
     }
 }
 

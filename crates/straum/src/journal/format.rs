@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! segment   = header entry* zero*
-//! header    = magic (8) version (4) segment size (4) first position (8) crc (4) zero (4)
+//! header    = magic (8) version (4) segment size (4) first position (8) begun at (4) crc (4)
 //! entry     = payload length (4) crc (4) position (8) payload
 //! payload   = command+
 //! command   = 1 key length (2) message count (4) message length (4) key message
@@ -45,17 +45,17 @@ pub enum Damage {
     Command,
 }
 
-/// The header of a segment of `size_bytes`, itself included, whose first entry is at
-/// `first_position`.
-pub fn segment_header(first_position: Position, size_bytes: u32) -> [u8; SEGMENT_HEADER_BYTES] {
-    let mut header = [0; SEGMENT_HEADER_BYTES];
-    header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header[12..16].copy_from_slice(&size_bytes.to_le_bytes());
-    header[16..24].copy_from_slice(&first_position.to_le_bytes());
-    let crc = crc32fast::hash(&header[..24]);
-    header[24..28].copy_from_slice(&crc.to_le_bytes());
-    header
+/// The header of a segment.
+pub fn segment_header(header: SegmentHeader) -> [u8; SEGMENT_HEADER_BYTES] {
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[12..16].copy_from_slice(&header.size_bytes.to_le_bytes());
+    bytes[16..24].copy_from_slice(&header.first_position.to_le_bytes());
+    bytes[24..28].copy_from_slice(&header.begun_at_s.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..28]);
+    bytes[28..].copy_from_slice(&crc.to_le_bytes());
+    bytes
 }
 
 /// What a segment's header says.
@@ -63,8 +63,10 @@ pub fn segment_header(first_position: Position, size_bytes: u32) -> [u8; SEGMENT
 pub struct SegmentHeader {
     /// The position of its first entry.
     pub first_position: Position,
-    /// Its size, in bytes: a file that is shorter has lost its end.
+    /// Its size, in bytes, header included: a file that is shorter has lost its end.
     pub size_bytes: u32,
+    /// When it was begun, in seconds since 1970: no entry in it is older.
+    pub begun_at_s: u32,
 }
 
 /// The header of a segment that begins with these bytes.
@@ -74,17 +76,18 @@ pub struct SegmentHeader {
 pub fn read_segment_header(bytes: &[u8]) -> Result<SegmentHeader, Damage> {
     let header: &[u8; SEGMENT_HEADER_BYTES] =
         bytes.first_chunk().filter(|header| header[..8] == MAGIC).ok_or(Damage::Header)?;
-    let whole =
-        u32_at(header, 24) == Some(crc32fast::hash(&header[..24])) && header[28..] == [0; 4];
-    let (Some(version), Some(size_bytes), Some(first_position), true) =
-        (u32_at(header, 8), u32_at(header, 12), u64_at(header, 16), whole)
-    else {
+    if u32_at(header, 28) != Some(crc32fast::hash(&header[..28])) {
         return Err(Damage::Header);
+    }
+    let read = || {
+        let size_bytes = u32_at(header, 12)?;
+        let (first_position, begun_at_s) = (u64_at(header, 16)?, u32_at(header, 24)?);
+        Some((u32_at(header, 8)?, SegmentHeader { first_position, size_bytes, begun_at_s }))
     };
-    if version == VERSION {
-        Ok(SegmentHeader { first_position, size_bytes })
-    } else {
-        Err(Damage::Version(version))
+    match read() {
+        Some((VERSION, header)) => Ok(header),
+        Some((version, _)) => Err(Damage::Version(version)),
+        None => Err(Damage::Header),
     }
 }
 
@@ -204,6 +207,9 @@ mod tests {
     const SEND_ONE: Command<'static> = Command::Send { key: "k", message: b"hello" };
     const COMMIT_ONE: Command<'static> = Command::Commit { key: "k", offset: 7 };
 
+    const HEADER: SegmentHeader =
+        SegmentHeader { first_position: 9, size_bytes: 512, begun_at_s: 1_000 };
+
     fn entry(position: Position) -> Vec<u8> {
         let mut entry = vec![0; ENTRY_HEADER_BYTES];
         write_command(SEND_ONE, &mut entry);
@@ -221,8 +227,7 @@ mod tests {
         assert_eq!((first, second), (SEND_ONE, COMMIT_ONE));
         assert!(rest.is_empty());
         assert_eq!(payload.len(), command_bytes(SEND_ONE) + command_bytes(COMMIT_ONE));
-        let header = SegmentHeader { first_position: 9, size_bytes: 512 };
-        assert_eq!(read_segment_header(&segment_header(9, 512)), Ok(header));
+        assert_eq!(read_segment_header(&segment_header(HEADER)), Ok(HEADER));
     }
 
     #[test]
@@ -241,7 +246,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_segment_header_is_noticed() {
-        let good = segment_header(5, 512);
+        let good = segment_header(HEADER);
         for bit in 0..good.len() * 8 {
             let mut bad = good;
             bad[bit / 8] ^= 1 << (bit % 8);
@@ -251,10 +256,10 @@ mod tests {
 
     #[test]
     fn a_later_version_is_told_from_damage() {
-        let mut header = segment_header(0, 512);
+        let mut header = segment_header(HEADER);
         header[8] = 2;
-        let crc = crc32fast::hash(&header[..24]);
-        header[24..28].copy_from_slice(&crc.to_le_bytes());
+        let crc = crc32fast::hash(&header[..28]);
+        header[28..].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(read_segment_header(&header), Err(Damage::Version(2)));
     }
 }

@@ -124,10 +124,7 @@ pub(super) struct Recovered<T> {
 /// The file and the byte from which on a torn end is cut off, if there is one.
 type Cut = Option<(String, u64)>;
 
-pub(super) fn recover<F: Files>(
-    files: &F,
-    now_ms: fn() -> u64,
-) -> Result<Recovered<F::File>, OpenError> {
+pub(super) fn recover<F: Files>(files: &F) -> Result<Recovered<F::File>, OpenError> {
     let names = names(files)?;
     let sealed = read_sealed(files, &names.sealed)?;
     let first_position = sealed.end_position().unwrap_or(0);
@@ -136,7 +133,6 @@ pub(super) fn recover<F: Files>(
         next_position: first_position,
         segments: Vec::new(),
         sealing: None,
-        now_ms,
     };
     let (replaced, segments): (Vec<_>, Vec<_>) =
         names.segments.iter().partition(|name| **name < segment_name(first_position));
@@ -151,7 +147,7 @@ pub(super) fn recover<F: Files>(
         None => None,
     };
     let (active, cut) = match last {
-        Some((last, cut)) => (Some(make_active(last, now_ms)?), cut),
+        Some((last, cut)) => (Some(make_active(last)?), cut),
         None => (None, None),
     };
     files.sync_names()?; // What was renamed stays so, before what it replaces goes.
@@ -189,13 +185,13 @@ struct Replay<T> {
     /// The first positions and sizes of the segments so far.
     segments: Vec<(Position, u64)>,
     sealing: Option<Sealing<T>>,
-    now_ms: fn() -> u64,
 }
 
 impl<T: File> Replay<T> {
     /// A segment that another one follows.
     fn full_segment<F: Files<File = T>>(&mut self, files: &F, name: &str) -> Result<(), OpenError> {
-        let segment = self.apply(files, name)?;
+        let mut segment = read_segment(files, name, self.next_position)?;
+        self.apply(&mut segment, name)?;
         if segment.has_rest() {
             return Err(damaged(name, segment.end));
         }
@@ -203,18 +199,20 @@ impl<T: File> Replay<T> {
     }
 
     /// The segment to which more will be appended, and where its end is to be cut off. What was in those
-    /// before it is sealed from now on.
+    /// before it is sealed from now on, as it would have been since this one was begun.
     fn last_segment<F: Files<File = T>>(
         &mut self,
         files: &F,
         name: &str,
     ) -> Result<(Segment<T>, Cut), OpenError> {
+        let mut segment = read_segment(files, name, self.next_position)?;
         let full = std::mem::take(&mut self.segments);
         if !full.is_empty() {
-            let now_ms = (self.now_ms)();
-            self.sealing = Some(Sealing::begin(&mut self.logs, full, self.next_position, now_ms));
+            let sealing =
+                Sealing::begin(&mut self.logs, full, self.next_position, segment.begun_at_ms);
+            self.sealing = Some(sealing);
         }
-        let segment = self.apply(files, name)?;
+        self.apply(&mut segment, name)?;
         if !segment.has_rest() {
             return Ok((segment, None));
         }
@@ -225,17 +223,12 @@ impl<T: File> Replay<T> {
         Ok((segment, cut))
     }
 
-    fn apply<F: Files<File = T>>(
-        &mut self,
-        files: &F,
-        name: &str,
-    ) -> Result<Segment<T>, OpenError> {
-        let first_position = self.next_position;
-        let (file, bytes) = read_segment(files, name, first_position)?;
-        let (last, end) = apply_entries(&bytes, &mut self.next_position, &mut self.logs)
-            .map_err(|byte| damaged(name, byte))?;
-        self.segments.push((first_position, bytes.len() as u64));
-        Ok(Segment { file, first_position, bytes, last, end })
+    fn apply(&mut self, segment: &mut Segment<T>, name: &str) -> Result<(), OpenError> {
+        (segment.last, segment.end) =
+            apply_entries(&segment.bytes, &mut self.next_position, &mut self.logs)
+                .map_err(|byte| damaged(name, byte))?;
+        self.segments.push((segment.first_position, segment.bytes.len() as u64));
+        Ok(())
     }
 }
 
@@ -243,8 +236,9 @@ impl<T: File> Replay<T> {
 struct Segment<T> {
     file: T,
     first_position: Position,
+    begun_at_ms: u64,
     bytes: Vec<u8>,
-    /// Where its last entry begins.
+    /// Where its last entry begins, as far as they have been applied.
     last: usize,
     /// Where its last entry ends.
     end: usize,
@@ -262,7 +256,7 @@ fn read_segment<F: Files>(
     files: &F,
     name: &str,
     first_position: Position,
-) -> Result<(F::File, Vec<u8>), OpenError> {
+) -> Result<Segment<F::File>, OpenError> {
     let expected = segment_name(first_position);
     if name != expected {
         return Err(OpenError::Missing { file: expected });
@@ -274,38 +268,35 @@ fn read_segment<F: Files>(
         return Err(damaged(name, 0));
     }
     file.read_at(0, &mut bytes)?;
-    let size_bytes = match read_segment_header(&bytes) {
-        Ok(header) if header.first_position == first_position => header.size_bytes,
+    let header = match read_segment_header(&bytes) {
+        Ok(header) if header.first_position == first_position => header,
         Err(Damage::Version(version)) => {
             return Err(OpenError::Version { file: name.into(), version });
         }
         _ => return Err(damaged(name, 0)),
     };
-    if file_bytes != size_bytes.into() {
-        let byte = file_bytes.min(size_bytes.into());
+    if file_bytes != header.size_bytes.into() {
+        let byte = file_bytes.min(header.size_bytes.into());
         return Err(OpenError::Damaged { file: name.into(), byte });
     }
-    bytes.resize(size_bytes as usize, 0);
+    bytes.resize(header.size_bytes as usize, 0);
     file.read_at(0, &mut bytes)?;
-    Ok((file, bytes))
+    let begun_at_ms = u64::from(header.begun_at_s) * 1_000;
+    let (last, end) = (SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES);
+    Ok(Segment { file, first_position, begun_at_ms, bytes, last, end })
 }
 
 /// Makes the last segment one that can be appended to: its last entry durable, and nothing but zeros
 /// behind it.
-fn make_active<T: File>(segment: Segment<T>, now_ms: fn() -> u64) -> io::Result<Active<T>> {
-    let Segment { mut file, first_position, bytes, last, end } = segment;
+fn make_active<T: File>(segment: Segment<T>) -> io::Result<Active<T>> {
+    let Segment { mut file, first_position, begun_at_ms, bytes, last, end } = segment;
     file.write_at(last as u64, &bytes[last..end])?;
     for chunk in torn_chunks(&bytes, end) {
         file.write_at(chunk.start as u64, &ZEROS[..chunk.len()])?;
     }
     file.sync()?;
-    Ok(Active {
-        file,
-        first_position,
-        end: end as u64,
-        size_bytes: bytes.len() as u64,
-        written_at_ms: (end > SEGMENT_HEADER_BYTES).then(now_ms),
-    })
+    let (end, size_bytes) = (end as u64, bytes.len() as u64);
+    Ok(Active { file, first_position, end, size_bytes, begun_at_ms })
 }
 
 fn damaged(name: &str, byte: usize) -> OpenError {

@@ -7,13 +7,12 @@ pub(crate) mod sealing;
 use std::io;
 use std::ops::Range;
 
-use crate::chunk::Chunk;
+use crate::chunk::{Budget, Chunk};
 use crate::files::{File, Files};
 use crate::journal::format::Damage;
 use crate::journal::{ReadError, SEALED_SUFFIX};
 use crate::log::Log;
 use crate::logs::Logs;
-use crate::poll::MESSAGE_OVERHEAD_BYTES;
 use crate::{Offset, Position};
 
 use self::format::{
@@ -70,30 +69,33 @@ impl SealedSegments {
         Ok(logs)
     }
 
-    /// The chunks of the log of this number from the one on that holds the first message at or after an
-    /// offset. None if no such message is left here; else at least one, and then as many as cost `max_bytes`
-    /// in a poll.
+    /// The messages of the log of this number from the first on that is left at or after an offset, as far
+    /// as the budget goes.
     pub(crate) fn chunks(
         &self,
         files: &impl Files,
         number: usize,
         from: Offset,
-        max_bytes: u64,
+        mut budget: Budget,
     ) -> Result<Vec<Chunk>, ReadError> {
-        let (mut chunks, mut from, mut left_bytes) = (Vec::new(), from, max_bytes);
+        let mut from = from.max(self.first_left(files, number)?);
+        let mut chunks = Vec::new();
         while let Some((sealed, row)) = self.find(files, number, from)? {
-            sealed.read_chunks(&row, from, left_bytes, &mut chunks)?;
-            let (Some(first), Some(last)) = (chunks.first(), chunks.last()) else { break };
-            from = last.next_offset();
-            // The first chunk may be there for the sake of its last message alone.
-            let loaded_bytes = last.end_bytes() - first.end_bytes()
-                + (last.next_offset() - first.next_offset()) * MESSAGE_OVERHEAD_BYTES;
-            left_bytes = max_bytes.saturating_sub(loaded_bytes);
-            if left_bytes == 0 {
-                break;
+            let before = chunks.len();
+            sealed.read_chunks(&row, from, &mut budget, &mut chunks)?;
+            match chunks.last() {
+                Some(last) if chunks.len() > before => from = last.next_offset(),
+                _ => break,
             }
         }
         Ok(chunks)
+    }
+
+    /// The first offset of a log that was not removed.
+    fn first_left(&self, files: &impl Files, number: usize) -> Result<Offset, ReadError> {
+        let Some(oldest) = self.headers.first() else { return Ok(0) };
+        let row = Sealed::open(files, oldest)?.key_row(number)?;
+        Ok(row.map_or(0, |row| row.offsets.0))
     }
 
     /// The first sealed segment that has a message of this log at or after an offset.
@@ -212,54 +214,55 @@ impl<T: File> Sealed<T> {
         KeyRow::read(bytes, self.header.first_position, number)
     }
 
-    /// Appends the chunk with the first message at or after `from`, and those after it until they cost
-    /// `max_bytes` without the first.
+    /// Appends the messages from an offset on, as far as the budget goes.
     fn read_chunks(
         &self,
-        row: &KeyRow,
+        key: &KeyRow,
         from: Offset,
-        max_bytes: u64,
+        budget: &mut Budget,
         chunks: &mut Vec<Chunk>,
     ) -> Result<(), ReadError> {
-        let rows = self.chunk_rows(row, from, max_bytes)?;
+        let rows = self.chunk_rows(key, from, budget.clone())?;
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
         let bytes = self.read(first.at..last.end())?;
         let mut rest = bytes.as_slice();
         for row in &rows {
             let (chunk, behind) = rest.split_at_checked(row.size_bytes()).unwrap_or_default();
-            chunks.push(read_chunk(row, chunk).ok_or_else(|| self.damaged(row.at))?);
+            let chunk = read_chunk(row, chunk).ok_or_else(|| self.damaged(row.at))?;
+            chunks.extend(chunk.cut(from, budget));
             rest = behind;
         }
         Ok(())
     }
 
-    /// The rows of the chunks to read: of one at least, adjacent, in order.
+    /// The rows of the chunks that the budget reaches into: adjacent, in order.
     fn chunk_rows(
         &self,
         key: &KeyRow,
         from: Offset,
-        max_bytes: u64,
+        mut budget: Budget,
     ) -> Result<Vec<ChunkRow>, ReadError> {
         let rows_bytes = u64::from(key.chunk_rows) * CHUNK_ROW_BYTES as u64;
         let bytes = self.read(key.chunk_rows_at..key.chunk_rows_at.saturating_add(rows_bytes))?;
         let all: &[[u8; CHUNK_ROW_BYTES]] = bytes.as_chunks().0;
-        let wanted = from.max(key.offsets.0);
-        let after = all.partition_point(|row| ChunkRow::first_offset_of(row) <= Some(wanted));
-        let (mut rows, mut cost): (Vec<ChunkRow>, u64) = (Vec::new(), 0);
+        let after = all.partition_point(|row| ChunkRow::first_offset_of(row) <= Some(from));
+        let mut rows: Vec<ChunkRow> = Vec::new();
         for (index, bytes) in all.iter().enumerate().skip(after.saturating_sub(1)) {
             let row = ChunkRow::read(bytes).filter(|row| match rows.last() {
-                None => row.first_offset <= wanted && wanted < row.next_offset(),
+                None => row.first_offset <= from && from < row.next_offset(),
                 Some(last) => row.follows(last),
             });
             let at = key.chunk_rows_at + (index * CHUNK_ROW_BYTES) as u64;
             let row = row.filter(|row| row.is_of(key)).ok_or_else(|| self.damaged(at))?;
-            if !rows.is_empty() {
-                cost += u64::from(row.bytes) + u64::from(row.messages) * MESSAGE_OVERHEAD_BYTES;
-            }
-            rows.push(row);
-            if cost >= max_bytes {
+            if !budget.reaches_into(row.messages.into(), row.bytes.into()) {
                 break;
             }
+            if rows.is_empty() {
+                budget.no_longer_first(); // Perhaps only the last message of this chunk is wanted.
+            } else {
+                budget.take(row.messages.into(), row.bytes.into());
+            }
+            rows.push(row);
         }
         Ok(rows)
     }

@@ -116,12 +116,17 @@ impl<T: File> Sealing<T> {
     }
 }
 
+/// What all rows of keys and their names take, in bytes.
+pub(crate) fn rows_bytes(logs: &Logs) -> usize {
+    logs.iter().map(|(key, _)| KEY_ROW_BYTES + key.len()).sum()
+}
+
 /// Everything that stands before the chunks.
 #[expect(clippy::cast_possible_truncation, reason = "a log takes more than a byte of memory")]
 fn head(logs: &Logs, entries: Range<Position>, now_ms: u64) -> (Header, Vec<u8>) {
     let names: Vec<u8> = logs.iter().flat_map(|(key, _)| key.as_bytes()).copied().collect();
     let chunk_count: usize = logs.iter().map(|(_, log)| log.frozen().len()).sum();
-    let chunk_rows_at = HEADER_BYTES + logs.iter().len() * KEY_ROW_BYTES + names.len();
+    let chunk_rows_at = HEADER_BYTES + rows_bytes(logs);
     let (mut key_rows, mut chunk_rows) =
         (Vec::new(), Vec::with_capacity(chunk_count * CHUNK_ROW_BYTES));
     let mut chunk_at = (chunk_rows_at + chunk_count * CHUNK_ROW_BYTES) as u64;
