@@ -213,8 +213,7 @@ fn a_crash_during_the_recovery_from_a_crash_is_harmless() {
 fn a_power_cut_during_the_start_after_a_kill_loses_nothing() {
     let steps = steps_of_workload();
     for step in 0..steps {
-        for during in 0..9 {
-            let seed = step * 31 + during;
+        for (during, seed) in (0..9).flat_map(|during| (0..8).map(move |seed| (during, seed))) {
             let files = SimulatedFiles::new(seed);
             files.fail_at(step, Failure::Crash);
             let Some(mut engine) = open(&files) else { continue };
