@@ -24,6 +24,7 @@ pub mod files;
 pub mod journal;
 mod log;
 mod poll;
+pub mod shared;
 
 pub use command::Command;
 pub use engine::{Engine, MAX_MESSAGE_BYTES};

@@ -1,0 +1,61 @@
+//! How long answers take: a running mean and its deviation, and what follows for waiting. Never reads a
+//! clock.
+
+use super::random::Random;
+use super::{MILLISECOND_NS, SECOND_NS};
+
+/// The least and the most that is waited for an answer before it is asked again.
+const LEAST_TIMEOUT_NS: u64 = 200 * MILLISECOND_NS;
+const MOST_TIMEOUT_NS: u64 = 2 * SECOND_NS;
+
+/// What an answer is taken to need before any has come.
+const FIRST_GUESS_NS: u64 = 20 * MILLISECOND_NS;
+
+/// Measured times from question to answer.
+#[derive(Debug)]
+pub(super) struct RoundTrip {
+    mean_ns: u64,
+    deviation_ns: u64,
+    measured: bool,
+}
+
+impl RoundTrip {
+    pub(super) fn new() -> Self {
+        Self { mean_ns: FIRST_GUESS_NS, deviation_ns: FIRST_GUESS_NS / 2, measured: false }
+    }
+
+    /// Takes in a time that was measured. Questions that were asked twice must be left out: nobody knows
+    /// which of the two was answered.
+    pub(super) fn note(&mut self, sample_ns: u64) {
+        if self.measured {
+            let off_ns = self.mean_ns.abs_diff(sample_ns);
+            self.deviation_ns = (3 * self.deviation_ns + off_ns) / 4;
+            self.mean_ns = (7 * self.mean_ns + sample_ns) / 8;
+        } else {
+            *self = Self { mean_ns: sample_ns, deviation_ns: sample_ns / 2, measured: true };
+        }
+    }
+
+    /// The mean.
+    pub(super) fn mean_ns(&self) -> u64 {
+        self.mean_ns
+    }
+
+    /// What most answers need no longer than.
+    pub(super) fn mostly_ns(&self) -> u64 {
+        self.mean_ns + self.deviation_ns
+    }
+
+    /// What hardly any answer needs longer than.
+    pub(super) fn hardly_ever_ns(&self) -> u64 {
+        self.mean_ns + 4 * self.deviation_ns
+    }
+
+    /// How long to wait for an answer when it is asked for the `attempts`th time, from 1: longer each
+    /// time, within bounds, and never exactly as long as others wait.
+    pub(super) fn timeout_ns(&self, attempts: u32, random: &mut Random) -> u64 {
+        let first_ns = (2 * self.hardly_ever_ns()).max(LEAST_TIMEOUT_NS);
+        let doubled_ns = first_ns.saturating_mul(1 << attempts.clamp(1, 16).saturating_sub(1));
+        random.around(doubled_ns.min(MOST_TIMEOUT_NS)).max(LEAST_TIMEOUT_NS)
+    }
+}

@@ -1,0 +1,1 @@
+//! Stories of members and a store. Never a clock.
