@@ -11,7 +11,7 @@ use maelstrom_kafka::ClusterNode;
 use straum::shared::{Bug, Member};
 use straum_check::cluster::simulated::{Node, Simulated};
 use straum_check::fault;
-use straum_check::judge::{Demands, Validity, Verdict, judge};
+use straum_check::judge::{Demands, Verdict, judge};
 use straum_check::measure::measure;
 use straum_check::network::{Distribution, NetworkSettings};
 use straum_check::report;
@@ -54,8 +54,8 @@ pub(crate) fn hard_settings(seed: u64) -> Settings {
 }
 
 /// What may go wrong beside the network.
-pub(crate) const FAULTS: [fault::Kind; 3] =
-    [fault::Kind::Partition, fault::Kind::Kill, fault::Kind::Pause];
+pub(crate) const FAULTS: [fault::Kind; 4] =
+    [fault::Kind::Partition, fault::Kind::Kill, fault::Kind::Pause, fault::Kind::Service];
 
 /// Runs a cluster.
 pub(crate) fn simulate(settings: &Settings, bug: Option<Bug>) -> Record {
@@ -78,12 +78,14 @@ pub(crate) fn verdict(record: &Record) -> Verdict {
     judge(&record.history, &Demands::default())
 }
 
-/// Runs and judges; tells the story of a run that is not valid, and how to see it again.
-pub(crate) fn must_be_valid(settings: &Settings, story: &str) -> Record {
+/// Runs and judges; tells the story of a run in which anything was found, and how to see it again. That
+/// hardly anything succeeds is no fault of nodes that are down, or whose store is, nearly all the time.
+pub(crate) fn must_not_be_accused(settings: &Settings, story: &str) -> Record {
     let record = simulate(settings, None);
     let verdict = verdict(&record);
+    let excused = |name: &str| name == "never-succeeds" && !settings.faults.is_empty();
     assert!(
-        verdict.validity == Validity::Valid && record.history.crash.is_none(),
+        verdict.findings.iter().all(|finding| excused(finding.name)) && record.history.finished,
         "{}",
         tell(settings, &record, &verdict, story)
     );

@@ -6,7 +6,7 @@ use super::{MILLISECOND_NS, SECOND_NS};
 
 /// The least and the most that is waited for an answer before it is asked again.
 const LEAST_TIMEOUT_NS: u64 = 200 * MILLISECOND_NS;
-const MOST_TIMEOUT_NS: u64 = 2 * SECOND_NS;
+const MOST_TIMEOUT_NS: u64 = SECOND_NS;
 
 /// What an answer is taken to need before any has come.
 const FIRST_GUESS_NS: u64 = 20 * MILLISECOND_NS;
