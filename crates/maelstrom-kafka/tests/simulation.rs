@@ -5,9 +5,13 @@
 
 mod simulated;
 
-use simulated::{hard_settings, must_not_be_accused, simulate, verdict};
+use simulated::{hard_settings, must_not_be_accused, settings, simulate, verdict};
 use straum::shared::Bug;
+use straum_check::fault;
+use straum_check::history::Outcome;
 use straum_check::judge::Validity;
+use straum_check::network::Distribution;
+use straum_check::time::{MILLISECOND, SECOND};
 
 /// The seeds to try: a few every day.
 fn seeds(every_day: u64) -> Vec<u64> {
@@ -48,5 +52,28 @@ fn each_planted_bug_is_found() {
         let found = found.count() as u64;
         println!("{bug:?}: found in {found} of {} seeds", seeds.len());
         assert!(found >= *at_least, "{bug:?}: found in {found}");
+    }
+}
+
+/// Links between nodes are cut all the time, and nobody can forward or be told: every request is answered
+/// all the same, on every node.
+#[test]
+fn partitions_cost_nothing_but_latency() {
+    for seed in seeds(20) {
+        let mut settings = settings(seed);
+        settings.node_count = 5;
+        settings.concurrency = 20;
+        settings.network.latency = [1, 20, 50][(seed % 3) as usize] * MILLISECOND;
+        settings.network.distribution = Distribution::Exponential;
+        settings.time_limit = 15 * SECOND;
+        settings.fault_interval = 3 * SECOND;
+        settings.faults = vec![fault::Kind::Partition];
+        let record = must_not_be_accused(&settings, "partitions_cost_nothing_but_latency");
+        let timed_out = |operation: &&Operation| {
+            matches!(&operation.outcome,
+            Outcome::Info(error) | Outcome::Fail(error) if error.code == 0)
+        };
+        let timed_out = record.history.operations.iter().filter(timed_out).count();
+        assert_eq!(timed_out, 0, "seed {seed}: requests without an answer in 5 s");
     }
 }

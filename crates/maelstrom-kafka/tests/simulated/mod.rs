@@ -11,6 +11,7 @@ use maelstrom_kafka::ClusterNode;
 use straum::shared::{Bug, Member};
 use straum_check::cluster::simulated::{Node, Simulated};
 use straum_check::fault;
+use straum_check::history;
 use straum_check::judge::{Demands, Verdict, judge};
 use straum_check::measure::measure;
 use straum_check::network::{Distribution, NetworkSettings};
@@ -46,7 +47,7 @@ pub(crate) fn hard_settings(seed: u64) -> Settings {
     settings.rate = *rng.choice(&[10.0, 50.0, 200.0]).unwrap();
     settings.network.latency = *rng.choice(&[0, 1, 10, 50]).unwrap() * MILLISECOND;
     settings.network.distribution = Distribution::Exponential;
-    settings.network.loss = *rng.choice(&[0.0, 0.02, 0.2]).unwrap();
+    settings.network.loss = *rng.choice(&[0.0, 0.02, 0.1]).unwrap();
     settings.network.duplication = *rng.choice(&[0.0, 0.02, 0.2]).unwrap();
     settings.fault_interval = *rng.choice(&[300, 1000, 2000]).unwrap() * MILLISECOND;
     settings.faults = FAULTS.into_iter().filter(|_| rng.bool()).collect();
@@ -121,6 +122,10 @@ fn tell(settings: &Settings, record: &Record, verdict: &Verdict, story: &str) ->
 
 fn write_report(settings: &Settings, record: &Record, verdict: &Verdict, folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
+    let mut file = std::fs::File::create(folder.join("history.jsonl")).unwrap();
+    history::file::write(&record.history, &mut file).unwrap();
+    let messages = record.journal.iter().map(|message| format!("{message:?}\n"));
+    std::fs::write(folder.join("messages.txt"), messages.collect::<String>()).unwrap();
     let run = report::Run {
         options: &[("settings".to_owned(), format!("{settings:?}"))],
         command: "cargo test -p maelstrom-kafka --test simulation",

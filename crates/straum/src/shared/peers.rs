@@ -13,14 +13,13 @@ const SILENT_ENTRIES: u32 = 16;
 const ALIVE_NS: u64 = SECOND_NS;
 const ALIVE_TELLS: u32 = 8;
 
-/// How long tells are expected to come after one has.
-const TELLING_NS: u64 = SECOND_NS;
-
 #[derive(Debug)]
 pub(super) struct Peers {
     peers: Vec<Known>,
     /// Who created the newest entry that we were told of, and when we were.
     combiner: Option<(Peer, u64)>,
+    /// Whether we had to find out by ourselves what the newest entries are that others created.
+    untold: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -38,7 +37,7 @@ struct Known {
 impl Peers {
     pub(super) fn new(now_ns: u64, count: u32) -> Self {
         let known = Known { heard_at_ns: now_ns, sent_at_ns: now_ns, ..Known::default() };
-        Self { peers: vec![known; count as usize], combiner: None }
+        Self { peers: vec![known; count as usize], combiner: None, untold: false }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = Peer> + use<> {
@@ -60,6 +59,7 @@ impl Peers {
     /// It told us of an entry that it has created and that is news.
     pub(super) fn created(&mut self, peer: Peer, now_ns: u64) {
         self.combiner = Some((peer, now_ns));
+        self.untold = false;
         if let Some(known) = self.known(peer) {
             known.tells_since_sent += 1;
         }
@@ -95,9 +95,18 @@ impl Peers {
         (fresh && known.distrusted_until_ns <= now_ns).then_some(peer)
     }
 
-    /// Whether somebody tells us of entries, so that it is worth waiting for.
-    pub(super) fn are_telling(&self, now_ns: u64) -> bool {
-        self.combiner.is_some_and(|(_, heard_at_ns)| now_ns < heard_at_ns + TELLING_NS)
+    /// We have read what nobody told us of.
+    pub(super) fn nobody_told(&mut self) {
+        self.untold = true;
+    }
+
+    pub(super) fn is_untold(&self) -> bool {
+        self.untold
+    }
+
+    /// How long to wait for an entry that exists before it is read: somebody may be about to tell us.
+    pub(super) fn courtesy_ns(&self, trip: &RoundTrip) -> u64 {
+        if self.untold { 0 } else { trip.mean_ns().clamp(2 * MILLISECOND_NS, SECOND_NS / 2) }
     }
 
     /// Whether somebody may want to forward to us and cannot.
@@ -122,9 +131,4 @@ impl Known {
         self.sent_at_ns = now_ns;
         self.tells_since_sent = 0;
     }
-}
-
-/// How long to wait for an entry that exists, while somebody tells us of entries, before it is read.
-pub(super) fn courtesy_ns(telling: bool, trip: &RoundTrip) -> u64 {
-    if telling { trip.mean_ns().clamp(2 * MILLISECOND_NS, SECOND_NS / 2) } else { 0 }
 }

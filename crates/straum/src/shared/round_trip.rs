@@ -51,11 +51,11 @@ impl RoundTrip {
         self.mean_ns + 4 * self.deviation_ns
     }
 
-    /// How long to wait for an answer when it is asked for the `attempts`th time, from 1: longer each
-    /// time, within bounds, and never exactly as long as others wait.
+    /// How long to wait for an answer when it is asked for the `attempts`th time, from 1: longer as time
+    /// goes on, within bounds, and never exactly as long as others wait.
     pub(super) fn timeout_ns(&self, attempts: u32, random: &mut Random) -> u64 {
-        let first_ns = (2 * self.hardly_ever_ns()).max(LEAST_TIMEOUT_NS);
-        let doubled_ns = first_ns.saturating_mul(1 << attempts.clamp(1, 16).saturating_sub(1));
-        random.around(doubled_ns.min(MOST_TIMEOUT_NS)).max(LEAST_TIMEOUT_NS)
+        let first_ns = self.hardly_ever_ns().max(LEAST_TIMEOUT_NS);
+        let doublings = (attempts.saturating_sub(1) / 2).min(8);
+        random.around((first_ns << doublings).min(MOST_TIMEOUT_NS)).max(LEAST_TIMEOUT_NS)
     }
 }

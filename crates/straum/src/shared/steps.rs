@@ -14,7 +14,6 @@ use super::fetch::Why;
 use super::format::{self, Message};
 use super::own::Forwarded;
 use super::pace::{Pace, Role};
-use super::peers::courtesy_ns;
 use super::proposal::Proposal;
 use super::rules::Bug;
 use super::runs::RUN_ENTRIES;
@@ -84,7 +83,7 @@ impl Member {
         let random = &mut self.store.random;
         if self.peers.anybody_silent(now_ns) && random.below(ENTRIES_PER_PAUSE) == 0 {
             let most_ns = PAUSE_ROUND_TRIPS * self.store.trip.mean_ns();
-            self.pace.hold(now_ns + random.below(most_ns));
+            self.pace.pause(random.below(most_ns));
         }
     }
 
@@ -118,7 +117,9 @@ impl Member {
         if position >= next {
             self.fetch.learn(position, next, entry);
             if !self.fetch.reads_on() {
-                self.fetch.fence(Why::CatchUp, now_ns); // Nobody told us: there may be more.
+                // Nobody told us: there may be more.
+                self.peers.nobody_told();
+                self.fetch.fence(Why::CatchUp, now_ns);
             }
         }
     }
@@ -162,7 +163,7 @@ impl Member {
         };
         let proposal = self.proposal.as_ref().and_then(Proposal::wake_at_ns);
         let forwarded = self.own.forwarded().map(|forwarded| forwarded.until_ns);
-        let fetch = self.fetch.wake_at_ns(self.courtesy_ns(now_ns));
+        let fetch = self.fetch.wake_at_ns(self.peers.courtesy_ns(&self.store.trip));
         let all = [step, proposal, forwarded, fetch, self.runs.wake_at_ns()];
         all.into_iter().flatten().min().filter(|_| self.failure.is_none())
     }
@@ -246,12 +247,8 @@ impl Member {
         if self.fetch.behind_by(next) > RUN_ENTRIES {
             self.fetch.fence(Why::CatchUp, now_ns);
         }
-        let courtesy_ns = self.courtesy_ns(now_ns);
+        let courtesy_ns = self.peers.courtesy_ns(&self.store.trip);
         self.fetch.go_on(next, courtesy_ns, now_ns, &mut self.store, &mut self.effects);
-    }
-
-    fn courtesy_ns(&self, now_ns: u64) -> u64 {
-        courtesy_ns(self.peers.are_telling(now_ns), &self.store.trip)
     }
 
     /// How long a forwarded batch may take.
@@ -276,11 +273,18 @@ impl Member {
             return Step::Rest;
         }
         let combiner = self.peers.combiner(now_ns, &self.store.trip);
+        let at_ns = |role| self.pace.act_at_ns(role, self.store.trip.mean_ns());
         match combiner.filter(|_| self.pool.is_empty()) {
-            Some(peer) => Step::Forward(self.pace.act_at_ns(Role::Forwarder), peer),
-            None if self.may_propose() => Step::Propose(self.pace.act_at_ns(Role::Combiner)),
-            None => Step::Rest,
+            Some(peer) => Step::Forward(at_ns(Role::Forwarder), peer),
+            None if !self.may_propose() => Step::Rest,
+            None if self.was_beaten() => Step::Propose(now_ns),
+            None => Step::Propose(at_ns(Role::Combiner)),
         }
+    }
+
+    /// Whether our batch has waited while others put theirs, who cannot tell us: it does not wait for more.
+    fn was_beaten(&self) -> bool {
+        self.peers.is_untold() && self.own.under_way().is_some()
     }
 
     /// Whether the next position may be free, as far as we know.
