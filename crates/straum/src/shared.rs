@@ -49,7 +49,6 @@ use pace::Pace;
 use peers::Peers;
 use pool::Pool;
 use proposal::Proposal;
-use round_trip::RoundTrip;
 use rules::Rules;
 use runs::Runs;
 use store_line::StoreLine;
@@ -173,8 +172,6 @@ pub struct Member {
     peers: Peers,
     pace: Pace,
     store: StoreLine,
-    /// From forwarding a batch to its taking effect.
-    forwarding: RoundTrip,
     /// When we last knew that we were up to date, or nearly so.
     fresh_at_ns: u64,
     effects: Vec<Effect>,
@@ -200,7 +197,6 @@ impl Member {
             peers: Peers::new(now_ns, settings.peers),
             pace: Pace::default(),
             store: StoreLine::new(settings.seed),
-            forwarding: RoundTrip::new(),
             fresh_at_ns: now_ns,
             effects: Vec::new(),
             outcomes: Vec::new(),

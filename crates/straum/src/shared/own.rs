@@ -43,7 +43,6 @@ struct Frozen {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forwarded {
     pub(super) to: Peer,
-    pub(super) at_ns: u64,
     /// Until when it may take.
     pub(super) until_ns: u64,
 }
@@ -115,18 +114,17 @@ impl Own {
         Batch { instance: self.instance, seq, payload }.to_bytes().into()
     }
 
-    /// A batch has taken effect. If it is ours: what its requests came to, and where it had been
-    /// forwarded.
+    /// A batch has taken effect. If it is the one under way: what its requests came to.
     pub(super) fn applied(
         &mut self,
         batch: &Batch<'_>,
         results: &[Option<Offset>],
         outcomes: &mut Vec<Outcome>,
-    ) -> Option<Forwarded> {
+    ) {
         let ours = |frozen: &mut Frozen| batch.instance == self.instance && batch.seq == frozen.seq;
-        let frozen = self.frozen.take_if(ours)?;
-        frozen.answer(results, outcomes);
-        frozen.forwarded
+        if let Some(frozen) = self.frozen.take_if(ours) {
+            frozen.answer(results, outcomes);
+        }
     }
 
     /// Breaks a rule: the batch under way gets a new number.

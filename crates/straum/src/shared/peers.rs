@@ -6,16 +6,16 @@ use super::round_trip::RoundTrip;
 use super::{MILLISECOND_NS, Peer, SECOND_NS};
 
 /// A peer that was not heard for so long, while so many entries were created, may be unable to forward.
-const SILENCE_NS: u64 = 2 * SECOND_NS;
-const SILENT_ENTRIES: u32 = 16;
+const SILENCE_NS: u64 = 1_200 * MILLISECOND_NS;
+const SILENT_ENTRIES: u32 = 6;
 
 /// A peer that is told so many entries for so long, and has nothing to say, says that it lives.
-const ALIVE_NS: u64 = SECOND_NS;
-const ALIVE_TELLS: u32 = 8;
+const ALIVE_NS: u64 = SECOND_NS / 2;
+const ALIVE_TELLS: u32 = 4;
 
 #[derive(Debug)]
 pub(super) struct Peers {
-    peers: Vec<Known>,
+    known: Vec<Known>,
     /// Who created the newest entry that we were told of, and when we were.
     combiner: Option<(Peer, u64)>,
     /// Whether we had to find out by ourselves what the newest entries are that others created.
@@ -37,20 +37,20 @@ struct Known {
 impl Peers {
     pub(super) fn new(now_ns: u64, count: u32) -> Self {
         let known = Known { heard_at_ns: now_ns, sent_at_ns: now_ns, ..Known::default() };
-        Self { peers: vec![known; count as usize], combiner: None, untold: false }
+        Self { known: vec![known; count as usize], combiner: None, untold: false }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = Peer> + use<> {
-        (0..u32::try_from(self.peers.len()).unwrap_or(u32::MAX)).map(Peer)
+        (0..u32::try_from(self.known.len()).unwrap_or(u32::MAX)).map(Peer)
     }
 
-    fn known(&mut self, peer: Peer) -> Option<&mut Known> {
-        self.peers.get_mut(peer.0 as usize)
+    fn of(&mut self, peer: Peer) -> Option<&mut Known> {
+        self.known.get_mut(peer.0 as usize)
     }
 
     /// A message came. False if there is no such peer.
     pub(super) fn heard(&mut self, peer: Peer, now_ns: u64) -> bool {
-        let Some(known) = self.known(peer) else { return false };
+        let Some(known) = self.of(peer) else { return false };
         known.heard_at_ns = now_ns;
         known.created_since_heard = 0;
         true
@@ -60,7 +60,7 @@ impl Peers {
     pub(super) fn created(&mut self, peer: Peer, now_ns: u64) {
         self.combiner = Some((peer, now_ns));
         self.untold = false;
-        if let Some(known) = self.known(peer) {
+        if let Some(known) = self.of(peer) {
             known.tells_since_sent += 1;
         }
     }
@@ -68,20 +68,20 @@ impl Peers {
     /// We have created an entry, and tell everybody.
     pub(super) fn we_created(&mut self, now_ns: u64) {
         self.combiner = None;
-        for known in &mut self.peers {
+        for known in &mut self.known {
             known.created_since_heard += 1;
             known.sent(now_ns);
         }
     }
 
     pub(super) fn sent(&mut self, peer: Peer, now_ns: u64) {
-        if let Some(known) = self.known(peer) {
+        if let Some(known) = self.of(peer) {
             known.sent(now_ns);
         }
     }
 
     pub(super) fn distrust(&mut self, peer: Peer, until_ns: u64) {
-        if let Some(known) = self.known(peer) {
+        if let Some(known) = self.of(peer) {
             known.distrusted_until_ns = until_ns;
         }
     }
@@ -89,7 +89,7 @@ impl Peers {
     /// Whom to forward to: who created an entry so recently that it will soon create another.
     pub(super) fn combiner(&self, now_ns: u64, trip: &RoundTrip) -> Option<Peer> {
         let (peer, heard_at_ns) = self.combiner?;
-        let known = self.peers.get(peer.0 as usize)?;
+        let known = self.known.get(peer.0 as usize)?;
         let fresh_ns = trip.mostly_ns() + 2 * Pace::bound_ns();
         let fresh = now_ns < heard_at_ns + fresh_ns;
         (fresh && known.distrusted_until_ns <= now_ns).then_some(peer)
@@ -111,7 +111,7 @@ impl Peers {
 
     /// Whether somebody may want to forward to us and cannot.
     pub(super) fn anybody_silent(&self, now_ns: u64) -> bool {
-        self.peers.iter().any(|known| {
+        self.known.iter().any(|known| {
             known.created_since_heard >= SILENT_ENTRIES && now_ns >= known.heard_at_ns + SILENCE_NS
         })
     }
@@ -121,7 +121,7 @@ impl Peers {
         let worried = |known: &Known| {
             known.tells_since_sent >= ALIVE_TELLS && now_ns >= known.sent_at_ns + ALIVE_NS
         };
-        let index = self.peers.iter().position(worried)?;
+        let index = self.known.iter().position(worried)?;
         u32::try_from(index).ok().map(Peer)
     }
 }

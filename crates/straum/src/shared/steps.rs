@@ -22,14 +22,15 @@ use crate::Position;
 
 /// The least and the most that is waited for what became of a forwarded batch.
 const LEAST_PATIENCE_NS: u64 = 50 * MILLISECOND_NS;
-const MOST_PATIENCE_NS: u64 = 3 * SECOND_NS;
+const MOST_PATIENCE_NS: u64 = 2 * SECOND_NS;
+const PATIENCE_ROUND_TRIPS: u64 = 3;
 
 /// A peer that did not put what was forwarded is not forwarded to for so many times the patience.
 const DISTRUST_FACTOR: u64 = 4;
 
 /// While somebody is silent, one entry in so many is followed by a pause in which others can put theirs,
 /// of at most so many round trips.
-const ENTRIES_PER_PAUSE: u64 = 4;
+const ENTRIES_PER_PAUSE: u64 = 2;
 const PAUSE_ROUND_TRIPS: u64 = 3;
 
 /// What a member does next with the commands it has.
@@ -78,10 +79,12 @@ impl Member {
         self.leave_room(now_ns);
     }
 
-    /// Who cannot forward to us has to put its batches itself, and needs a gap between our entries.
+    /// Who cannot forward to us has to put its batches itself, and needs a gap between our entries: now and
+    /// then if we only do not hear of somebody, always if somebody puts entries that we are not told of.
     fn leave_room(&mut self, now_ns: u64) {
         let random = &mut self.store.random;
-        if self.peers.anybody_silent(now_ns) && random.below(ENTRIES_PER_PAUSE) == 0 {
+        let now_and_then = random.below(ENTRIES_PER_PAUSE) == 0;
+        if self.peers.is_untold() || (now_and_then && self.peers.anybody_silent(now_ns)) {
             let most_ns = PAUSE_ROUND_TRIPS * self.store.trip.mean_ns();
             self.pace.pause(random.below(most_ns));
         }
@@ -195,11 +198,9 @@ impl Member {
             Ok(batches) => batches,
             Err(why) => return self.failure = Some(broken(&why)),
         };
-        let Self { own, outcomes, forwarding, .. } = self;
+        let Self { own, outcomes, .. } = self;
         let applied = self.applied.apply(&batches, &self.rules, |batch, results| {
-            if let Some(forwarded) = own.applied(batch, &results, outcomes) {
-                forwarding.note(now_ns.saturating_sub(forwarded.at_ns));
-            }
+            own.applied(batch, &results, outcomes);
         });
         if let Err(why) = applied {
             return self.failure = Some(broken(&why));
@@ -233,7 +234,7 @@ impl Member {
             self.own.renumber();
             self.proposal = None;
         }
-        if let Some(Forwarded { to, until_ns, .. }) = self.own.forwarded()
+        if let Some(Forwarded { to, until_ns }) = self.own.forwarded()
             && until_ns <= now_ns
         {
             let distrust_ns = self.store.random.around(DISTRUST_FACTOR * self.patience_ns());
@@ -251,11 +252,11 @@ impl Member {
         self.fetch.go_on(next, courtesy_ns, now_ns, &mut self.store, &mut self.effects);
     }
 
-    /// How long a forwarded batch may take.
+    /// How long a forwarded batch may take: the way there, the put that is under way there, the next one,
+    /// and the way back.
     fn patience_ns(&self) -> u64 {
-        let hardly_ever_ns =
-            self.forwarding.hardly_ever_ns().max(2 * self.store.trip.hardly_ever_ns());
-        (hardly_ever_ns + 2 * Pace::bound_ns()).clamp(LEAST_PATIENCE_NS, MOST_PATIENCE_NS)
+        let round_trips_ns = PATIENCE_ROUND_TRIPS * self.store.trip.mostly_ns();
+        (round_trips_ns + 2 * Pace::bound_ns()).clamp(LEAST_PATIENCE_NS, MOST_PATIENCE_NS)
     }
 
     fn act(&mut self, now_ns: u64) {
@@ -298,12 +299,17 @@ impl Member {
         let position = self.applied.next();
         let Self { store, effects, .. } = self;
         self.proposal = Some(Proposal::new(position, entry, now_ns, store, effects));
+        if self.was_beaten() {
+            // If it is beaten again, what has won is known a round trip sooner.
+            self.fetch.look = true;
+            self.read_what_is_missing(now_ns);
+        }
     }
 
     fn forward(&mut self, now_ns: u64, peer: Peer) {
         self.own.freeze();
         let until_ns = now_ns + self.patience_ns();
-        self.own.forward(Some(Forwarded { to: peer, at_ns: now_ns, until_ns }));
+        self.own.forward(Some(Forwarded { to: peer, until_ns }));
         let Some(message) = self.own.under_way().map(|batch| Message::Forward(batch).to_bytes())
         else {
             return;

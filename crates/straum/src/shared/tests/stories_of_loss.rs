@@ -120,7 +120,7 @@ fn an_entry_is_not_exposed_before_its_predecessor() {
     });
     world.send(0, 1, "a");
     world.pass_ms(50);
-    world.lose = Box::new(|flight| flight.is_get());
+    world.lose = Box::new(Flight::is_get);
     world.send(0, 2, "b");
     world.pass_ms(50);
     assert_eq!(world.log(0), ["a", "b"]);

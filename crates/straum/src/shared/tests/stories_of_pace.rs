@@ -56,8 +56,8 @@ fn after_a_pause_a_send_takes_one_round_trip() {
 fn under_load_an_entry_carries_what_all_have() {
     let mut world = World::new(2);
     let answered = busy_clients(&mut world, 2, 2_000);
-    let per_command = world.sent.len() as f64 / answered as f64;
-    assert!(per_command < 1.1, "{per_command} messages for a command");
+    let sent = world.sent.len();
+    assert!(10 * sent < 11 * answered, "{sent} messages for {answered} commands");
     assert!(answered > 4 * 100, "{answered} answers in 2 s");
 }
 

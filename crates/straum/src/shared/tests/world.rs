@@ -216,7 +216,7 @@ impl World {
             self.store.insert(Place::Entry(position), Arc::clone(&entry));
             run.push(entry);
             if run.len() == 64 {
-                let bytes = write_run(run.drain(..).collect::<Vec<_>>().iter().map(|one| &**one));
+                let bytes = write_run(std::mem::take(&mut run).iter().map(|one| &**one));
                 self.store.insert(Place::Run(position / 64), bytes.into());
             }
         }
