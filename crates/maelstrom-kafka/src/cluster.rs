@@ -8,7 +8,7 @@ mod server_line;
 use std::fmt;
 
 use straum::shared::format::Message as PeerMessage;
-use straum::shared::{Effect, Member, Outcome, Peer, Settings};
+use straum::shared::{Effect, Member, Outcome, Pacing, Peer, Settings};
 
 use crate::identity::{Identity, to_json};
 use crate::node::{HandleError, commit_refusal, send_refusal};
@@ -148,7 +148,8 @@ impl ClusterNode {
             let peers: Vec<_> = peers.into_iter().filter(|id| *id != identity.node_id).collect();
             let count = u32::try_from(peers.len()).unwrap_or(u32::MAX);
             let instance = self.instance;
-            let settings = Settings { instance, peers: count, seed: instance };
+            let pacing = Pacing::default();
+            let settings = Settings { instance, peers: count, seed: instance, pacing };
             Serving {
                 src: identity.src(),
                 identity,

@@ -37,6 +37,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use pace::Pacing;
 pub use rules::Bug;
 
 use crate::journal::format::MAX_KEY_BYTES;
@@ -89,6 +90,8 @@ pub struct Settings {
     pub peers: u32,
     /// Where the jitter of retries comes from.
     pub seed: u64,
+    /// How long it waits for more to come, under load.
+    pub pacing: Pacing,
 }
 
 /// What the driver is to do. Any of it may fail, be late, or happen twice.
@@ -195,7 +198,7 @@ impl Member {
             fetch: Fetch::new(),
             runs: Runs::default(),
             peers: Peers::new(now_ns, settings.peers),
-            pace: Pace::default(),
+            pace: Pace::new(settings.pacing),
             store: StoreLine::new(settings.seed),
             fresh_at_ns: now_ns,
             effects: Vec::new(),
@@ -322,9 +325,7 @@ impl Member {
         match message {
             Message::Tell { position, entry } => self.told_entry(now_ns, peer, position, entry)?,
             Message::Forward(batch) => {
-                if self.pool.add(&batch, &self.applied, &self.rules) {
-                    self.pace.came(now_ns);
-                }
+                self.pool.add(&batch, &self.applied, &self.rules);
             }
             Message::Alive => {}
         }

@@ -67,7 +67,9 @@ pub(crate) fn simulate(settings: &Settings, bug: Option<Bug>) -> Record {
         let instance = lives.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Box::new(Adapter(ClusterNode::with_member(MAX_POLL_BYTES, instance, move |of, now_ns| {
             let mut member = Member::new(of, now_ns);
-            bug.into_iter().for_each(|bug| member.plant(bug));
+            if let Some(bug) = bug {
+                member.plant(bug);
+            }
             member
         })))
     });

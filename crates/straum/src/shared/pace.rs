@@ -3,17 +3,31 @@
 //!
 //! The clients that an entry has answered come back with their next commands soon after it, and where
 //! clients wait for their answers, nothing comes after those. So after an entry a node waits for a base
-//! time, and then on while commands keep coming, up to a bound. The times are chosen from the
-//! measurements in `docs/shared-journal.md`.
+//! time, and then on while its clients' commands keep coming, up to a bound. The times are chosen from the
+//! measurements in `docs/trade-off.md`.
 
 use super::{MICROSECOND_NS, MILLISECOND_NS};
 
-/// What is waited after an entry at least, and at most.
-const BASE_NS: u64 = 6 * MILLISECOND_NS;
-const BOUND_NS: u64 = 14 * MILLISECOND_NS;
+/// How long a member waits after an entry before it acts, for more to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pacing {
+    /// At least, in nanoseconds.
+    pub base_ns: u64,
+    /// At most, in nanoseconds; not less than the least.
+    pub bound_ns: u64,
+    /// In between, until nothing has come for so long, in nanoseconds.
+    pub quiet_ns: u64,
+}
 
-/// How long nothing new must have come, within the bound.
-const QUIET_NS: u64 = 3 * MILLISECOND_NS;
+impl Default for Pacing {
+    fn default() -> Self {
+        Self {
+            base_ns: 6 * MILLISECOND_NS,
+            bound_ns: 14 * MILLISECOND_NS,
+            quiet_ns: 6 * MILLISECOND_NS,
+        }
+    }
+}
 
 /// Who combines waits longer than who forwards, so that what is forwarded is in time: a round trip and a
 /// little, but at most this. Over longer ways the entry under way is what everybody waits for.
@@ -29,28 +43,34 @@ pub(super) enum Role {
     Forwarder,
 }
 
-#[derive(Debug, Default)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "they are times, and a time has its unit in its name"
-)]
+#[derive(Debug)]
 pub(super) struct Pace {
+    pacing: Pacing,
     /// When the last entry was applied.
     applied_at_ns: Option<u64>,
-    /// When the last command or forwarded batch came.
+    /// When the last command of our own clients came.
     newest_at_ns: u64,
     /// How much longer to wait after that entry before we put one.
     pause_ns: u64,
 }
 
 impl Pace {
+    pub(super) fn new(pacing: Pacing) -> Self {
+        Self { pacing, applied_at_ns: None, newest_at_ns: 0, pause_ns: 0 }
+    }
+
     pub(super) fn applied(&mut self, now_ns: u64) {
         self.applied_at_ns = Some(now_ns);
         self.pause_ns = 0;
     }
 
+    /// A command came. Those that come at once after an entry are of clients that it has answered: they
+    /// are no sign that more will come.
     pub(super) fn came(&mut self, now_ns: u64) {
-        self.newest_at_ns = now_ns;
+        let at_once_ns = self.pacing.base_ns / 4;
+        if self.applied_at_ns.is_none_or(|at_ns| now_ns >= at_ns + at_once_ns) {
+            self.newest_at_ns = now_ns;
+        }
     }
 
     /// Leaves room after the last entry for others to put theirs.
@@ -65,13 +85,14 @@ impl Pace {
             Role::Combiner => round_trip_ns.min(MOST_LEAD_NS) + LITTLE_NS + self.pause_ns,
             Role::Forwarder => 0,
         };
-        let base_ns = applied_at_ns + BASE_NS + more_ns;
-        let bound_ns = applied_at_ns + BOUND_NS + more_ns;
-        (self.newest_at_ns + QUIET_NS).clamp(base_ns, bound_ns)
+        let Pacing { base_ns, bound_ns, quiet_ns } = self.pacing;
+        let earliest_ns = applied_at_ns + more_ns + base_ns;
+        let latest_ns = earliest_ns + bound_ns.saturating_sub(base_ns);
+        (self.newest_at_ns + quiet_ns).clamp(earliest_ns, latest_ns)
     }
 
     /// The longest that a combiner waits between two entries for more to come.
-    pub(super) fn bound_ns() -> u64 {
-        BOUND_NS + MOST_LEAD_NS + LITTLE_NS
+    pub(super) fn bound_ns(&self) -> u64 {
+        self.pacing.bound_ns + MOST_LEAD_NS + LITTLE_NS
     }
 }

@@ -1,7 +1,6 @@
 //! What is known of the other nodes: who creates entries, who is silent. All of it is hints, which make
 //! things fast when they are right; nothing that must be true depends on them.
 
-use super::pace::Pace;
 use super::round_trip::RoundTrip;
 use super::{MILLISECOND_NS, Peer, SECOND_NS};
 
@@ -86,11 +85,11 @@ impl Peers {
         }
     }
 
-    /// Whom to forward to: who created an entry so recently that it will soon create another.
-    pub(super) fn combiner(&self, now_ns: u64, trip: &RoundTrip) -> Option<Peer> {
+    /// Whom to forward to: who created an entry so recently (within `fresh_ns`) that it will soon create
+    /// another.
+    pub(super) fn combiner(&self, now_ns: u64, fresh_ns: u64) -> Option<Peer> {
         let (peer, heard_at_ns) = self.combiner?;
         let known = self.known.get(peer.0 as usize)?;
-        let fresh_ns = trip.mostly_ns() + 2 * Pace::bound_ns();
         let fresh = now_ns < heard_at_ns + fresh_ns;
         (fresh && known.distrusted_until_ns <= now_ns).then_some(peer)
     }

@@ -32,19 +32,18 @@ impl Pool {
         self.batches.is_empty()
     }
 
-    /// Takes a batch in, and says whether it is new.
-    pub(super) fn add(&mut self, batch: &Batch<'_>, applied: &Applied, rules: &Rules) -> bool {
+    /// Takes a batch in, unless it is known.
+    pub(super) fn add(&mut self, batch: &Batch<'_>, applied: &Applied, rules: &Rules) {
         let Batch { instance, seq, .. } = *batch;
         let known = |one: &Forwarded| one.instance == instance && one.seq >= seq;
         if !applied.lacks(batch, rules) || self.batches.iter().any(known) {
-            return false;
+            return;
         }
         self.batches.retain(|one| one.instance != instance);
         if self.batches.len() == MOST_BATCHES {
             self.batches.remove(0);
         }
         self.batches.push(Forwarded { instance, seq, bytes: batch.to_bytes().into() });
-        true
     }
 
     /// Drops what has taken effect.

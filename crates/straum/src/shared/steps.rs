@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::fetch::Why;
 use super::format::{self, Message};
 use super::own::Forwarded;
-use super::pace::{Pace, Role};
+use super::pace::Role;
 use super::proposal::Proposal;
 use super::rules::Bug;
 use super::runs::RUN_ENTRIES;
@@ -256,7 +256,7 @@ impl Member {
     /// and the way back.
     fn patience_ns(&self) -> u64 {
         let round_trips_ns = PATIENCE_ROUND_TRIPS * self.store.trip.mostly_ns();
-        (round_trips_ns + 2 * Pace::bound_ns()).clamp(LEAST_PATIENCE_NS, MOST_PATIENCE_NS)
+        (round_trips_ns + 2 * self.pace.bound_ns()).clamp(LEAST_PATIENCE_NS, MOST_PATIENCE_NS)
     }
 
     fn act(&mut self, now_ns: u64) {
@@ -273,7 +273,8 @@ impl Member {
         if self.failure.is_some() || self.proposal.is_some() || !self.is_ready() || idle {
             return Step::Rest;
         }
-        let combiner = self.peers.combiner(now_ns, &self.store.trip);
+        let combiner =
+            self.peers.combiner(now_ns, self.store.trip.mostly_ns() + 2 * self.pace.bound_ns());
         let at_ns = |role| self.pace.act_at_ns(role, self.store.trip.mean_ns());
         match combiner.filter(|_| self.pool.is_empty()) {
             Some(peer) => Step::Forward(at_ns(Role::Forwarder), peer),

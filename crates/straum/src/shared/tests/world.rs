@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::shared::format::Message;
 use crate::shared::{
-    Effect, GetAnswer, MILLISECOND_NS, Member, Outcome, Peer, Place, PutAnswer, Settings, Token,
+    Effect, GetAnswer, MILLISECOND_NS, Member, Outcome, Pacing, Peer, Place, PutAnswer, Settings,
+    Token,
 };
 use crate::{Command, Offset};
 
@@ -89,7 +90,8 @@ impl World {
     pub(super) fn start(&mut self, members: usize) -> Member {
         self.lives += 1;
         let peers = u32::try_from(members - 1).unwrap();
-        let settings = Settings { instance: self.lives, peers, seed: self.lives };
+        let pacing = Pacing::default();
+        let settings = Settings { instance: self.lives, peers, seed: self.lives, pacing };
         Member::new(settings, self.now_ns)
     }
 
