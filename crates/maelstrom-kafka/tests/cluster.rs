@@ -28,14 +28,15 @@ impl Story {
         story
     }
 
-    fn say(&mut self, src: &str, body: Value) -> Vec<Value> {
+    fn say(&mut self, src: &str, body: impl Into<Value>) -> Vec<Value> {
+        let body = body.into();
         let line = json!({"id": 1, "src": src, "dest": "n1", "body": body}).to_string();
         let mut out = Vec::new();
         self.node.handle(self.now_ns, line.as_bytes(), &mut out).unwrap();
         values(&out)
     }
 
-    fn client(&mut self, src: &str, body: Value) -> Vec<Value> {
+    fn client(&mut self, src: &str, body: impl Into<Value>) -> Vec<Value> {
         self.say(src, body)
     }
 
@@ -201,7 +202,6 @@ fn the_program_becomes_one_of_several_and_wakes_by_itself() {
     let again = next();
     assert_eq!(first["body"]["key"], again["body"]["key"]);
     assert_ne!(first["body"]["msg_id"], again["body"]["msg_id"]);
-    drop(say);
     drop(stdin);
     assert_eq!(process.wait().unwrap().code(), Some(0), "the input has ended");
 }

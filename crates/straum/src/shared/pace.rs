@@ -1,5 +1,5 @@
 //! When to act: at once after a pause; under load, when a while has passed since the last entry, so that
-//! the next one carries more. Never decides what to do.
+//! the next one carries more; and nearly at once where too few commands come for that. Never decides what to do.
 //!
 //! The clients that an entry has answered come back with their next commands soon after it, and where
 //! clients wait for their answers, nothing comes after those. So after an entry a node waits for a base
@@ -7,6 +7,12 @@
 //! measurements in `docs/trade-off.md`.
 
 use super::{MICROSECOND_NS, MILLISECOND_NS};
+
+/// What clients that were answered need to come back with their next command.
+const RETURN_NS: u64 = MILLISECOND_NS;
+
+/// How long commands are counted, to know how many come.
+const COUNTED_NS: u64 = 100 * MILLISECOND_NS;
 
 /// How long a member waits after an entry before it acts, for more to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,16 +58,38 @@ pub(super) struct Pace {
     newest_at_ns: u64,
     /// How much longer to wait after that entry before we put one.
     pause_ns: u64,
+    /// How many commands all members had in entries since then.
+    counted: u64,
+    counted_since_ns: u64,
+    /// Whether so many come that waiting gathers some.
+    busy: bool,
 }
 
 impl Pace {
     pub(super) fn new(pacing: Pacing) -> Self {
-        Self { pacing, applied_at_ns: None, newest_at_ns: 0, pause_ns: 0 }
+        Self {
+            pacing,
+            applied_at_ns: None,
+            newest_at_ns: 0,
+            pause_ns: 0,
+            counted: 0,
+            counted_since_ns: 0,
+            busy: false,
+        }
     }
 
-    pub(super) fn applied(&mut self, now_ns: u64) {
+    /// An entry was applied that held so many commands.
+    pub(super) fn applied(&mut self, now_ns: u64, commands: u64) {
         self.applied_at_ns = Some(now_ns);
         self.pause_ns = 0;
+        let span_ns = now_ns.saturating_sub(self.counted_since_ns);
+        if span_ns >= COUNTED_NS {
+            // Three commands in two base times.
+            self.busy = 2 * self.counted * self.pacing.base_ns >= 3 * span_ns;
+            self.counted = 0;
+            self.counted_since_ns = now_ns;
+        }
+        self.counted += commands;
     }
 
     /// A command came. Those that come at once after an entry are of clients that it has answered: they
@@ -86,6 +114,9 @@ impl Pace {
             Role::Forwarder => 0,
         };
         let Pacing { base_ns, bound_ns, quiet_ns } = self.pacing;
+        if !self.busy {
+            return applied_at_ns + more_ns + base_ns.min(RETURN_NS);
+        }
         let earliest_ns = applied_at_ns + more_ns + base_ns;
         let latest_ns = earliest_ns + bound_ns.saturating_sub(base_ns);
         (self.newest_at_ns + quiet_ns).clamp(earliest_ns, latest_ns)

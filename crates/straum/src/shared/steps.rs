@@ -199,7 +199,9 @@ impl Member {
             Err(why) => return self.failure = Some(broken(&why)),
         };
         let Self { own, outcomes, .. } = self;
+        let mut commands = 0;
         let applied = self.applied.apply(&batches, &self.rules, |batch, results| {
+            commands += results.len() as u64;
             own.applied(batch, &results, outcomes);
         });
         if let Err(why) = applied {
@@ -207,7 +209,7 @@ impl Member {
         }
         self.pool.drop_applied(&self.applied);
         self.proposal.take_if(|proposal| proposal.position <= position);
-        self.pace.applied(now_ns);
+        self.pace.applied(now_ns, commands);
         self.fresh_at_ns = now_ns;
         let seen_missing = self.fetch.is_missing_run(position / RUN_ENTRIES);
         self.runs.applied(position, entry);
@@ -295,9 +297,9 @@ impl Member {
     }
 
     fn propose(&mut self, now_ns: u64) {
-        let batches = self.pool.batches_of_entry(self.own.freeze());
-        let entry = format::write_entry(batches.iter().map(|batch| &**batch));
         let position = self.applied.next();
+        let batches = self.pool.batches_of_entry(position, self.own.freeze());
+        let entry = format::write_entry(batches.iter().map(|batch| &**batch));
         let Self { store, effects, .. } = self;
         self.proposal = Some(Proposal::new(position, entry, now_ns, store, effects));
         if self.was_beaten() {
