@@ -88,6 +88,11 @@ impl Fetch {
         }
     }
 
+    /// Nobody waits for this fence any more.
+    pub(super) fn forget(&mut self, token: Token) {
+        self.fences.retain(|fence| fence.why != Why::Reader(token));
+    }
+
     pub(super) fn stands(&self, why: Why) -> bool {
         self.fences.iter().any(|fence| fence.why == why)
     }

@@ -1,5 +1,6 @@
 //! When to act: at once after a pause; under load, when a while has passed since the last entry, so that
-//! the next one carries more; and nearly at once where too few commands come for that. Never decides what to do.
+//! the next one carries more; and nearly at once where too few commands come for that. Never decides what
+//! to do.
 //!
 //! The clients that an entry has answered come back with their next commands soon after it, and where
 //! clients wait for their answers, nothing comes after those. So after an entry a node waits for a base

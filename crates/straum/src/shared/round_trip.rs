@@ -24,9 +24,11 @@ impl RoundTrip {
         Self { mean_ns: FIRST_GUESS_NS, deviation_ns: FIRST_GUESS_NS / 2, measured: false }
     }
 
-    /// Takes in a time that was measured. Questions that were asked twice must be left out: nobody knows
+    /// Takes in a time that was measured; what is longer than any time-out tells of a node that was halted,
+    /// or a store that was, and not of the way. Questions that were asked twice must be left out: nobody knows
     /// which of the two was answered.
     pub(super) fn note(&mut self, sample_ns: u64) {
+        let sample_ns = sample_ns.min(MOST_TIMEOUT_NS);
         if self.measured {
             let off_ns = self.mean_ns.abs_diff(sample_ns);
             self.deviation_ns = (3 * self.deviation_ns + off_ns) / 4;
