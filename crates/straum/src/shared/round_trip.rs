@@ -53,11 +53,40 @@ impl RoundTrip {
         self.mean_ns + 4 * self.deviation_ns
     }
 
-    /// How long to wait for an answer when it is asked for the `attempts`th time, from 1: longer as time
-    /// goes on, within bounds, and never exactly as long as others wait.
+    /// How long to wait for an answer when it is asked for the `attempts`th time, from 1: never less than
+    /// two round trips, longer as time goes on, and never exactly as long as others wait.
     pub(super) fn timeout_ns(&self, attempts: u32, random: &mut Random) -> u64 {
-        let first_ns = self.hardly_ever_ns().max(LEAST_TIMEOUT_NS);
+        let first_ns = (2 * self.mean_ns).max(self.hardly_ever_ns()).max(LEAST_TIMEOUT_NS);
         let doublings = (attempts.saturating_sub(1) / 2).min(8);
-        random.around((first_ns << doublings).min(MOST_TIMEOUT_NS)).max(LEAST_TIMEOUT_NS)
+        let timeout_ns = (first_ns << doublings).min(MOST_TIMEOUT_NS);
+        timeout_ns + random.below(timeout_ns / 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_always_takes_as_long_is_always_waited_for() {
+        for trip_ms in [1, 100, 200, 400] {
+            let mut trip = RoundTrip::new();
+            (0..100).for_each(|_| trip.note(trip_ms * MILLISECOND_NS));
+            let mut random = Random::new(1);
+            for attempts in 1..10 {
+                let timeout_ns = trip.timeout_ns(attempts, &mut random);
+                assert!(timeout_ns >= 2 * trip_ms * MILLISECOND_NS, "{trip_ms} ms: {timeout_ns}");
+                assert!(timeout_ns <= 2 * MOST_TIMEOUT_NS);
+            }
+        }
+    }
+
+    #[test]
+    fn a_halt_does_not_make_later_waits_long() {
+        let mut trip = RoundTrip::new();
+        (0..100).for_each(|_| trip.note(MILLISECOND_NS));
+        trip.note(60 * SECOND_NS);
+        (0..20).for_each(|_| trip.note(MILLISECOND_NS));
+        assert!(trip.mostly_ns() < 20 * MILLISECOND_NS, "{trip:?}");
     }
 }
