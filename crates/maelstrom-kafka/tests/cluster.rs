@@ -217,3 +217,41 @@ fn a_node_with_a_folder_of_its_own_is_not_one_of_several() {
     assert_eq!(reply["body"]["code"], 10);
     assert!(reply["body"]["text"].as_str().unwrap().contains("without --data-dir"));
 }
+
+/// Lines of peers, of the store and of clients, with a byte here and there changed, cut off or doubled.
+#[test]
+fn nonsense_from_anybody_is_survived_and_never_passed_on() {
+    let mut story = Story::ready();
+    let put = story.send("a");
+    let msg_id = &put[0]["body"]["msg_id"];
+    let told = story.say("lin-kv", json!({"type":"cas_ok","in_reply_to":msg_id})).remove(1);
+    let lines = [
+        json!({"src":"n0","dest":"n1","body":told["body"]}),
+        json!({"src":"lin-kv","dest":"n1","body":{"type":"cas_ok","in_reply_to":msg_id}}),
+        json!({"src":"lin-kv","dest":"n1","body":{"type":"error","code":22,"in_reply_to":msg_id}}),
+        json!({"src":"c1","dest":"n1","body":{"type":"send","key":"k","msg":1,"msg_id":3}}),
+        json!({"src":"c1","dest":"n1","body":{"type":"poll","offsets":{"k":0},"msg_id":4}}),
+        json!({"src":"c1","dest":"n1","body":{"type":"commit_offsets","offsets":{"k":0},"msg_id":5}}),
+    ];
+    let mut rng = fastrand::Rng::with_seed(1);
+    for _ in 0..20_000 {
+        let mut line = lines[rng.usize(..lines.len())].to_string().into_bytes();
+        for _ in 0..rng.usize(..4) {
+            let at = rng.usize(..line.len());
+            match rng.u32(..4) {
+                0 => line[at] = rng.u8(..),
+                1 => line.truncate(at.max(1)),
+                2 => line.insert(at, line[at]),
+                _ => line[at] = *rng.choice(b"{}[]\",:0A").unwrap(),
+            }
+        }
+        story.now_ns += MILLISECOND_NS;
+        let mut out = Vec::new();
+        story.node.handle(story.now_ns, &line, &mut out).ok();
+        story.node.wake(story.now_ns, &mut out);
+        values(&out);
+    }
+    assert_eq!(story.node.failure(), None);
+    let polled = story.client("c2", json!({"type":"poll","offsets":{"k":0},"msg_id":1}));
+    assert_eq!(polled[0]["body"]["msgs"]["k"][0], json!([0, "a"]));
+}
