@@ -2,15 +2,20 @@
 //!
 //! [`Node`] is the protocol as a state machine: a line in, a line out. It never does I/O, never
 //! starts a thread and never asks for the time, so that a simulator can drive many nodes in one
-//! thread. [`LineBuffer`] cuts input into lines. The program around them, `main.rs` and `serve.rs`,
-//! is the only place that reads, writes and waits.
+//! thread. [`ClusterNode`] is the same for one of several nodes, whose journal is in `lin-kv`; it is told
+//! the time, and says when it wants to be told again. [`LineBuffer`] cuts input into lines. The program
+//! around them, `main.rs`, `serve.rs` and `serve_cluster.rs`, is the only place that reads, writes and
+//! waits.
 
+mod cluster;
+mod identity;
 mod lines;
 mod node;
 mod refusal;
 mod reply;
 mod request;
 
+pub use cluster::{ClusterNode, LATE_NS};
 pub use lines::{Line, LineBuffer, MAX_LINE_BYTES};
 pub use node::{HandleError, Node};
 pub use request::{MAX_NESTING, Unanswerable};

@@ -3,6 +3,7 @@
 
 mod data;
 mod serve;
+mod serve_cluster;
 mod stop;
 
 use std::fs::File;
@@ -14,25 +15,27 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::builder::TypedValueParser;
 use log::LevelFilter;
-use maelstrom_kafka::Node;
+use maelstrom_kafka::{LineBuffer, Node};
 use rustix::pipe::fcntl_setpipe_size;
 use straum::Retention;
 use straum::journal::disk::SEGMENT_BYTES;
 
-use crate::serve::{Failure, serve};
+use crate::serve::{End, Failure, Pipes, serve};
+use crate::serve_cluster::serve_cluster;
 use crate::stop::Stop;
 
 /// A Kafka-style log that speaks Maelstrom's `kafka` workload.
 ///
 /// Reads requests from stdin, one JSON object a line, and writes one reply a line to stdout.
-/// Everything is kept in memory and is gone when the program ends, unless there is a --data-dir.
+/// Everything is kept in memory and is gone when the program ends, unless there is a --data-dir, or the
+/// node is one of several: then everything is kept in lin-kv, and all nodes serve the same logs.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = MANUAL)]
 struct Options {
     /// Keep what is acknowledged in this folder: a reply leaves only after it is on the disk.
     ///
     /// The node uses the folder DIR/<node id>, which is made if need be. Another node that uses it is
-    /// refused.
+    /// refused. It is for a node alone.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -101,13 +104,17 @@ Under Maelstrom:
   ./maelstrom test -w kafka --bin target/release/maelstrom-kafka --node-count 1 \
     --concurrency 2n --time-limit 20 --rate 1000
 
+  ./maelstrom test -w kafka --bin target/release/maelstrom-kafka --node-count 2 \
+    --concurrency 2n --time-limit 20 --rate 1000
+
 Exit codes:
   0  the input ended and everything was answered, or SIGTERM or SIGINT came and the batch at hand
      was finished (a signal a second or more after the first does not wait for that)
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value
   3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was lost
-  4  the data could not be written or synced; what was acknowledged is safe, start again to recover
+  4  the data could not be written or synced, or, in a cluster, lin-kv holds what is not ours; what was
+     acknowledged is safe, start again to recover
 
 On the disk:
   DIR/<node id> holds segments, of which a full one is rewritten, sorted by key, and kept for polls.
@@ -141,20 +148,31 @@ fn run(options: &Options) -> Result<(), Failure> {
     let input = File::from(io::stdin().as_fd().try_clone_to_owned().map_err(system)?);
     let output = File::from(io::stdout().as_fd().try_clone_to_owned().map_err(system)?);
     let stop = Stop::on_signals().map_err(system)?;
-    let Some(data_dir) = options.data_dir.clone() else {
-        log::info!("version {}, in memory", env!("CARGO_PKG_VERSION"));
-        return serve(&mut Node::in_memory(options.max_poll_bytes), input, output, &stop);
+    let mut pipes = Pipes { input, output, lines: LineBuffer::default() };
+    let served = match options.data_dir.clone() {
+        None => {
+            log::info!("version {}, in memory", env!("CARGO_PKG_VERSION"));
+            serve(&mut Node::in_memory(options.max_poll_bytes), &mut pipes, &stop)
+        }
+        Some(data_dir) => {
+            log::info!("version {}, in {}", env!("CARGO_PKG_VERSION"), data_dir.display());
+            // What waits in the pipe shares the next sync. That it is no pipe, or may not be larger, is
+            // no harm.
+            fcntl_setpipe_size(&pipes.input, PIPE_BYTES).ok();
+            let segment_bytes = options.segment_bytes;
+            let retention = Retention {
+                max_bytes: options.retention_bytes,
+                max_age_ms: options.retention_seconds.map(|seconds| seconds.saturating_mul(1_000)),
+            };
+            let open = move |node_id: &str| {
+                data::open_engine(&data_dir, node_id, segment_bytes, retention)
+            };
+            serve(&mut Node::new(options.max_poll_bytes, open), &mut pipes, &stop)
+        }
     };
-    log::info!("version {}, in {}", env!("CARGO_PKG_VERSION"), data_dir.display());
-    // What waits in the pipe shares the next sync. That it is no pipe, or may not be larger, is no harm.
-    fcntl_setpipe_size(&input, PIPE_BYTES).ok();
-    let segment_bytes = options.segment_bytes;
-    let retention = Retention {
-        max_bytes: options.retention_bytes,
-        max_age_ms: options.retention_seconds.map(|seconds| seconds.saturating_mul(1_000)),
-    };
-    let mut node = Node::new(options.max_poll_bytes, move |node_id| {
-        data::open_engine(&data_dir, node_id, segment_bytes, retention)
-    });
-    serve(&mut node, input, output, &stop)
+    match served {
+        Ok(()) => Ok(()),
+        Err(End::Failure(failure)) => Err(failure),
+        Err(End::Cluster(init)) => serve_cluster(options.max_poll_bytes, &init, &mut pipes, &stop),
+    }
 }

@@ -1,23 +1,22 @@
 //! A node as a state machine: a line in, a line out. It never does I/O and never waits; who drives it
 //! calls [`Node::sync`] before the replies leave. What it opens at its `init` is brought along.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
-use straum::{Engine, Journal, MemoryJournal, Offset, ReadError, Refused};
+use straum::{Engine, Journal, MemoryJournal, ReadError, Refused};
 
+use crate::identity::Identity;
 use crate::refusal::{Code, Refusal};
 use crate::reply::Reply;
 use crate::request::{Body, Kind, Message, Unanswerable};
-
-/// The longest node id, in bytes: with every byte escaped it is still a good name for a folder.
-const MAX_NODE_ID_BYTES: usize = 80;
 
 /// A single node of Maelstrom's `kafka` workload.
 pub struct Node<J = MemoryJournal> {
     open: Box<OpenEngine<J>>,
     serving: Option<Serving<J>>,
     max_poll_bytes: u64,
+    /// Whether it may turn out to be a member of a cluster, which keeps everything in the store.
+    may_join: bool,
 }
 
 /// Makes the engine of the node with this id, or says why it cannot.
@@ -25,8 +24,8 @@ type OpenEngine<J> = dyn FnMut(&str) -> Result<Engine<J>, String>;
 
 /// A node that has had its `init`.
 struct Serving<J> {
-    node_id: String,
-    /// `node_id` as a JSON string: the `src` of every reply.
+    identity: Identity,
+    /// Its name as a JSON string: the `src` of every reply.
     src: String,
     engine: Engine<J>,
 }
@@ -38,12 +37,15 @@ pub enum HandleError {
     Unanswerable(Unanswerable),
     /// It was an `init`, and the engine could not be opened, as said: the process must end.
     Open(String),
+    /// It was an `init` that names several nodes: the same line is for a
+    /// [`ClusterNode`](crate::ClusterNode).
+    Cluster,
 }
 
 impl Node {
-    /// A node that keeps its logs in memory.
+    /// A node that keeps its logs in memory, unless its `init` says that it is one of several.
     pub fn in_memory(max_poll_bytes: u64) -> Self {
-        Self::new(max_poll_bytes, |_| Ok(Engine::default()))
+        Self { may_join: true, ..Self::new(max_poll_bytes, |_| Ok(Engine::default())) }
     }
 }
 
@@ -54,7 +56,7 @@ impl<J: Journal> Node<J> {
         max_poll_bytes: u64,
         open: impl FnMut(&str) -> Result<Engine<J>, String> + 'static,
     ) -> Self {
-        Self { open: Box::new(open), serving: None, max_poll_bytes }
+        Self { open: Box::new(open), serving: None, max_poll_bytes, may_join: false }
     }
 
     /// Handles a line, given without its end, and appends the reply, a whole line, to `out`.
@@ -69,6 +71,7 @@ impl<J: Journal> Node<J> {
         match self.answer(&body, src, msg_id, out) {
             Ok(()) => Ok(()),
             Err(Trouble::Open(reason)) => Err(HandleError::Open(reason)),
+            Err(Trouble::Cluster) => Err(HandleError::Cluster),
             Err(Trouble::Refused(refusal)) => {
                 let our_id = self.serving.as_ref().map(|serving| serving.src.as_str());
                 let our_src = our_id.or(dest).unwrap_or("\"\"");
@@ -111,22 +114,13 @@ impl<J: Journal> Node<J> {
                 reply.send_ok(out, offset);
             }
             Kind::Poll => {
-                let wanted: Vec<_> = body
-                    .offsets()?
-                    .into_iter()
-                    .map(|(key, offset)| (key, Offset::try_from(offset).unwrap_or(0)))
-                    .collect();
+                let wanted = body.wanted()?;
                 let logs =
                     engine.poll(&wanted, self.max_poll_bytes).map_err(|why| poll_refusal(&why))?;
                 reply.poll_ok(out, &logs);
             }
             Kind::CommitOffsets => {
-                // A negative offset says that nothing has been processed: there is nothing to record.
-                let offsets = body.offsets()?.into_iter();
-                let offsets: Vec<_> = offsets
-                    .filter_map(|(key, offset)| Some((key, Offset::try_from(offset).ok()?)))
-                    .collect();
-                engine.commit(&offsets).map_err(|why| commit_refusal(&why))?;
+                engine.commit(&body.processed()?).map_err(|why| commit_refusal(&why))?;
                 reply.commit_offsets_ok(out);
             }
             Kind::ListCommittedOffsets => {
@@ -141,38 +135,35 @@ impl<J: Journal> Node<J> {
 
     /// Takes on an identity; the same one again is welcome, another is refused.
     fn init(&mut self, body: &Body<'_>) -> Result<(), Trouble> {
-        let node_id = body.node_id()?;
-        if node_id.len() > MAX_NODE_ID_BYTES {
-            let text = format!("field \"node_id\" has more than {MAX_NODE_ID_BYTES} bytes");
-            return Err(Refusal::malformed(text).into());
-        }
-        let node_ids: BTreeSet<String> = body.node_ids()?.into_iter().collect();
-        if !node_ids.contains(&node_id) {
-            let text = "field \"node_ids\" does not name the node_id";
-            return Err(Refusal::malformed(text).into());
-        }
+        let identity = Identity::read(body)?;
         if let Some(serving) = &self.serving {
-            if serving.node_id == node_id && node_ids.len() == 1 {
-                return Ok(());
-            }
-            let text = "this node has another identity already";
-            return Err(Refusal::new(Code::PreconditionFailed, text).into());
+            return Ok(serving.identity.same_as(&identity)?);
         }
-        if node_ids.len() > 1 {
-            let count = node_ids.len();
-            let text = format!("this node works alone, and node_ids names {count} nodes");
-            return Err(Refusal::new(Code::NotSupported, text).into());
+        if identity.node_ids.len() > 1 {
+            return Err(self.several_nodes(&identity));
         }
-        let src = serde_json::Value::from(node_id.as_str()).to_string();
-        let engine = (self.open)(&node_id).map_err(Trouble::Open)?;
-        self.serving = Some(Serving { node_id, src, engine });
+        let src = identity.src();
+        let engine = (self.open)(&identity.node_id).map_err(Trouble::Open)?;
+        self.serving = Some(Serving { identity, src, engine });
         Ok(())
+    }
+
+    fn several_nodes(&self, identity: &Identity) -> Trouble {
+        if self.may_join {
+            return Trouble::Cluster;
+        }
+        let text = format!(
+            "node_ids names {} nodes, and a cluster keeps everything in lin-kv: start this node without \
+             --data-dir",
+            identity.node_ids.len()
+        );
+        Refusal::new(Code::NotSupported, text).into()
     }
 }
 
 impl<J> fmt::Debug for Node<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node_id = self.serving.as_ref().map(|serving| &serving.node_id);
+        let node_id = self.serving.as_ref().map(|serving| &serving.identity.node_id);
         f.debug_struct("Node").field("node_id", &node_id).finish_non_exhaustive()
     }
 }
@@ -181,6 +172,7 @@ impl<J> fmt::Debug for Node<J> {
 enum Trouble {
     Refused(Refusal),
     Open(String),
+    Cluster,
 }
 
 impl From<Refusal> for Trouble {
@@ -191,7 +183,7 @@ impl From<Refusal> for Trouble {
 
 /// A send that was refused was not stored, and the sender may know it. (After a failure no reply
 /// leaves.)
-fn send_refusal(why: &Refused) -> Refusal {
+pub(crate) fn send_refusal(why: &Refused) -> Refusal {
     let code = match why {
         Refused::TooLarge { .. } => Code::MalformedRequest,
         Refused::Full(_) => Code::TemporarilyUnavailable,
@@ -201,7 +193,7 @@ fn send_refusal(why: &Refused) -> Refusal {
 }
 
 /// What cannot be read now may be read later, unless it is damaged; other logs can be read all the same.
-fn poll_refusal(why: &ReadError) -> Refusal {
+pub(crate) fn poll_refusal(why: &ReadError) -> Refusal {
     let code = match why {
         ReadError::Io { .. } => Code::TemporarilyUnavailable,
         ReadError::Damaged { .. } => Code::Crash,
@@ -211,7 +203,7 @@ fn poll_refusal(why: &ReadError) -> Refusal {
 
 /// A commit must succeed or leave its outcome open: Maelstrom's checker takes a definite error for a
 /// message that was skipped.
-fn commit_refusal(why: &Refused) -> Refusal {
+pub(crate) fn commit_refusal(why: &Refused) -> Refusal {
     Refusal::new(Code::Crash, why.to_string())
 }
 
@@ -244,13 +236,23 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_is_alone_says_so_to_a_cluster() {
-        let mut node = Node::in_memory(1_000);
+    fn a_node_that_keeps_its_own_logs_says_so_to_a_cluster() {
+        let mut node = Node::new(1_000, |_| Ok(Engine::default()));
         let cluster = INIT.replace(r#"["n0"]"#, r#"["n0","n1"]"#);
         assert!(ask(&mut node, &cluster).contains(r#""code":10"#));
         assert!(ask(&mut node, INIT).contains("init_ok"));
         assert!(ask(&mut node, &cluster).contains(r#""code":22"#));
         assert!(ask(&mut node, INIT).contains("init_ok"));
+    }
+
+    #[test]
+    fn a_node_without_anything_of_its_own_becomes_one_of_several() {
+        let mut node = Node::in_memory(1_000);
+        let cluster = INIT.replace(r#"["n0"]"#, r#"["n0","n1"]"#);
+        let mut out = Vec::new();
+        let handled = node.handle(cluster.as_bytes(), &mut out);
+        assert!(matches!(handled, Err(HandleError::Cluster)));
+        assert!(out.is_empty());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use straum::Offset;
 
 use crate::refusal::{Code, Refusal};
 
@@ -217,7 +218,7 @@ impl<'a> Body<'a> {
     }
 
     /// `poll`'s and `commit_offsets`' `offsets`, in the order of the keys.
-    pub(crate) fn offsets(&self) -> Result<Vec<(Cow<'a, str>, i64)>, Refusal> {
+    fn offsets(&self) -> Result<Vec<(Cow<'a, str>, i64)>, Refusal> {
         let expected = "an object of integers of 64 bits, such as {\"k1\": 0}";
         let Offsets(mut offsets) = field("offsets", self.offsets, expected)?;
         offsets.sort_unstable();
@@ -228,6 +229,21 @@ impl<'a> Body<'a> {
             ))),
             None => Ok(offsets),
         }
+    }
+
+    /// `poll`'s `offsets`: where to begin in each log. What is negative counts as 0.
+    pub(crate) fn wanted(&self) -> Result<Vec<(Cow<'a, str>, Offset)>, Refusal> {
+        let offsets = self.offsets()?.into_iter();
+        Ok(offsets.map(|(key, offset)| (key, Offset::try_from(offset).unwrap_or(0))).collect())
+    }
+
+    /// `commit_offsets`' `offsets`: what has been processed of each log. A negative one says that nothing
+    /// has been: there is nothing to record.
+    pub(crate) fn processed(&self) -> Result<Vec<(Cow<'a, str>, Offset)>, Refusal> {
+        let offsets = self.offsets()?.into_iter();
+        Ok(offsets
+            .filter_map(|(key, offset)| Some((key, Offset::try_from(offset).ok()?)))
+            .collect())
     }
 
     /// `list_committed_offsets`' `keys`, each once, in order.

@@ -21,27 +21,44 @@ pub(crate) enum Failure {
     Pipe(String),
     /// The data folder cannot be used.
     Open(String),
-    /// The journal could not be written or synced.
+    /// The journal could not be written or synced, or, in a cluster, not be read.
     Journal(String),
 }
 
-/// Serves from `input` to `output` until the input ends or `stop` is asked for.
+/// What is read from and written to.
+pub(crate) struct Pipes {
+    pub(crate) input: File,
+    pub(crate) output: File,
+    /// What was read and has not been handled yet.
+    pub(crate) lines: LineBuffer,
+}
+
+/// Why a node serves no longer as the one that it was.
+pub(crate) enum End {
+    Failure(Failure),
+    /// This line is an `init` that names several nodes: it and all that follows is for one of them.
+    Cluster(Vec<u8>),
+}
+
+impl From<Failure> for End {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+/// Serves until the input ends or `stop` is asked for.
 ///
 /// # Errors
-/// [`Failure`], with what was being done.
+/// [`End`], with what was being done.
 pub(crate) fn serve<J: Journal>(
     node: &mut Node<J>,
-    mut input: File,
-    output: File,
+    pipes: &mut Pipes,
     stop: &Stop,
-) -> Result<(), Failure> {
+) -> Result<(), End> {
+    let Pipes { input, output, lines } = pipes;
     let mut session = Session { node, output, replies: Vec::new(), line_number: 0 };
-    let mut lines = LineBuffer::default();
     loop {
-        let count = match lines.fill(&mut input) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            count => count.map_err(|error| Failure::Pipe(format!("cannot read stdin: {error}")))?,
-        };
+        let count = read(lines, input)?;
         let _at_hand = stop.batch();
         while let Some(line) = lines.next_line() {
             session.handle(&line)?;
@@ -64,24 +81,52 @@ pub(crate) fn serve<J: Journal>(
     }
 }
 
+/// Reads what is there, and waits if there is nothing: how many bytes; 0 at the end.
+///
+/// # Errors
+/// [`Failure::Pipe`].
+pub(crate) fn read(lines: &mut LineBuffer, input: &mut File) -> Result<usize, Failure> {
+    loop {
+        match lines.fill(input) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            count => {
+                return count.map_err(|error| Failure::Pipe(format!("cannot read stdin: {error}")));
+            }
+        }
+    }
+}
+
+/// Writes lines.
+///
+/// # Errors
+/// [`Failure::Pipe`].
+pub(crate) fn write(output: &mut File, lines: &[u8]) -> Result<(), Failure> {
+    output
+        .write_all(lines)
+        .map_err(|error| Failure::Pipe(format!("cannot write replies to stdout: {error}")))
+}
+
+pub(crate) fn warn_too_long(number: u64, size_bytes: u64) {
+    log::warn!(
+        "line {number} not answered: it has {size_bytes} bytes, the limit is {MAX_LINE_BYTES}"
+    );
+}
+
 struct Session<'n, J> {
     node: &'n mut Node<J>,
-    output: File,
+    output: &'n mut File,
     replies: Vec<u8>,
     line_number: u64,
 }
 
 impl<J: Journal> Session<'_, J> {
-    fn handle(&mut self, line: &Line<'_>) -> Result<(), Failure> {
+    fn handle(&mut self, line: &Line<'_>) -> Result<(), End> {
         self.line_number += 1;
         let number = self.line_number;
         let handled = match line {
             Line::Whole(line) => self.node.handle(line, &mut self.replies),
             Line::TooLong { size_bytes } => {
-                log::warn!(
-                    "line {number} not answered: it has {size_bytes} bytes, the limit is \
-                     {MAX_LINE_BYTES}"
-                );
+                warn_too_long(number, *size_bytes);
                 Ok(())
             }
         };
@@ -93,16 +138,19 @@ impl<J: Journal> Session<'_, J> {
             }
             Err(HandleError::Open(reason)) => {
                 self.flush()?;
-                Err(Failure::Open(reason))
+                Err(Failure::Open(reason).into())
+            }
+            Err(HandleError::Cluster) => {
+                self.flush()?;
+                let Line::Whole(line) = line else { return Ok(()) };
+                Err(End::Cluster((*line).into()))
             }
         }
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
         self.node.sync().map_err(Failure::Journal)?;
-        self.output
-            .write_all(&self.replies)
-            .map_err(|error| Failure::Pipe(format!("cannot write replies to stdout: {error}")))?;
+        write(self.output, &self.replies)?;
         self.replies.clear();
         self.replies.shrink_to(FLUSH_BYTES);
         Ok(())

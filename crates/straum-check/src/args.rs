@@ -83,7 +83,8 @@ pub(crate) struct Test {
     /// How the latency is distributed: always the mean, 0 to twice the mean, or exponentially.
     #[arg(long, value_name = "TYPE", default_value = "constant")]
     pub(crate) latency_dist: LatencyDist,
-    /// Faults, a list: partition (between nodes), kill (SIGKILL and a new start), pause (SIGSTOP).
+    /// Faults, a list: partition (between nodes), kill (SIGKILL and a new start), pause (SIGSTOP), service
+    /// (services are slow, refuse, fail, or are silent).
     #[arg(long, value_name = "FAULTS", value_delimiter = ',')]
     pub(crate) nemesis: Vec<fault::Kind>,
     /// How many seconds between one fault's beginning or end and the next, on average.

@@ -17,16 +17,33 @@ pub enum Kind {
     Kill,
     /// Nodes are halted where they are (SIGSTOP), and go on (SIGCONT).
     Pause,
+    /// The services are in [`Trouble`], all of them, and recover.
+    Service,
+}
+
+/// What services do instead of serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// What they are asked is lost.
+    Silent,
+    /// They do what they are asked when they have recovered.
+    Stalled,
+    /// They refuse everything with error 11: it did not happen.
+    Refusing,
+    /// They do what they are asked and answer with error 13: nobody can know what happened.
+    Unsure,
 }
 
 impl FromStr for Kind {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        [Self::Partition, Self::Kill, Self::Pause]
+        [Self::Partition, Self::Kill, Self::Pause, Self::Service]
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("no fault {name:?}; there are partition, kill and pause"))
+            .ok_or_else(|| {
+                format!("no fault {name:?}; there are partition, kill, pause and service")
+            })
     }
 }
 
@@ -37,6 +54,7 @@ impl Kind {
             Self::Partition => "partition",
             Self::Kill => "kill",
             Self::Pause => "pause",
+            Self::Service => "service",
         }
     }
 }
@@ -56,6 +74,10 @@ pub enum Step {
     Pause(Vec<usize>),
     /// Let halted nodes go on.
     Resume,
+    /// Bring the services into trouble.
+    Trouble(Trouble),
+    /// Let the services recover.
+    Recover,
 }
 
 impl Step {
@@ -65,16 +87,17 @@ impl Step {
             Self::Cut(_) | Self::Heal => Kind::Partition,
             Self::Kill(_) | Self::Restart => Kind::Kill,
             Self::Pause(_) | Self::Resume => Kind::Pause,
+            Self::Trouble(_) | Self::Recover => Kind::Service,
         }
     }
 
     /// Whether it ends a fault.
     pub fn heals(&self) -> bool {
-        matches!(self, Self::Heal | Self::Restart | Self::Resume)
+        matches!(self, Self::Heal | Self::Restart | Self::Resume | Self::Recover)
     }
 }
 
-/// Whom the step befalls: `n0 n1 | n2`.
+/// Whom the step befalls: `n0 n1 | n2`; or what becomes of the services: `silent`.
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = |nodes: &[u32]| -> String {
@@ -87,7 +110,8 @@ impl fmt::Display for Step {
             Self::Kill(nodes) | Self::Pause(nodes) => {
                 nodes.iter().map(|node| format!("n{node}")).collect::<Vec<_>>().join(" ")
             }
-            Self::Heal | Self::Restart | Self::Resume => String::new(),
+            Self::Trouble(trouble) => format!("{trouble:?}").to_lowercase(),
+            Self::Heal | Self::Restart | Self::Resume | Self::Recover => String::new(),
         };
         f.write_str(&befallen)
     }
@@ -150,6 +174,8 @@ impl Schedule {
             (Kind::Kill, false) => Step::Restart,
             (Kind::Pause, true) => Step::Pause(victims(&mut lane.rng, count)),
             (Kind::Pause, false) => Step::Resume,
+            (Kind::Service, true) => Step::Trouble(trouble(&mut lane.rng)),
+            (Kind::Service, false) => Step::Recover,
         })
     }
 }
@@ -170,6 +196,15 @@ fn victims(rng: &mut Rng, count: usize) -> Vec<usize> {
     nodes.truncate(how_many);
     nodes.sort_unstable();
     nodes
+}
+
+fn trouble(rng: &mut Rng) -> Trouble {
+    match rng.u32(..4) {
+        0 => Trouble::Silent,
+        1 => Trouble::Stalled,
+        2 => Trouble::Refusing,
+        _ => Trouble::Unsure,
+    }
 }
 
 /// One node and the rest, two halves, or everybody alone.

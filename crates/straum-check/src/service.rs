@@ -47,6 +47,12 @@ impl Services {
         msg_id.map(|msg_id| reply.to_body(msg_id))
     }
 
+    /// The body of an error instead of a reply; nothing is carried out.
+    pub fn refuse(body: &str, code: u32, text: &str) -> Option<String> {
+        let (msg_id, _) = request::read(body);
+        msg_id.map(|msg_id| Reply::Error(Refusal::new(code, text)).to_body(msg_id))
+    }
+
     fn carry_out(
         &mut self,
         service: Service,

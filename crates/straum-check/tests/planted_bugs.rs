@@ -6,6 +6,7 @@ mod common;
 use common::{names, settings, simulate, verdict};
 use faulty_node::{Bug, Storage};
 use straum_check::fault;
+use straum_check::history::{Operation, Outcome};
 use straum_check::judge::Validity;
 use straum_check::run::Settings;
 use straum_check::time::{MILLISECOND, SECOND};
@@ -124,6 +125,27 @@ fn correct_nodes_on_lin_kv_are_never_accused_whatever_happens_to_them() {
         let record = simulate(&settings, Storage::LinKv, &[]);
         let verdict = verdict(&record);
         assert_eq!(verdict.validity, Validity::Valid, "seed {seed}: {:#?}", verdict.findings);
+    }
+}
+
+/// A node that asks a service while it is in trouble waits, is refused, or does not know; and what it is
+/// told when the service has recovered is true.
+#[test]
+fn services_in_trouble_delay_nodes_and_never_make_them_wrong() {
+    for seed in 0..seeds() as u64 {
+        let faults = vec![fault::Kind::Service];
+        let settings = Settings { faults, fault_interval: SECOND / 2, ..settings(seed) };
+        let record = simulate(&settings, Storage::LinKv, &[]);
+        let verdict = verdict(&record);
+        assert_eq!(verdict.validity, Validity::Valid, "seed {seed}: {:#?}", verdict.findings);
+        let troubles = record.history.faults.iter().map(|fault| fault.detail.as_str());
+        let known = ["silent", "stalled", "refusing", "unsure"];
+        assert!(troubles.clone().count() > 0 && troubles.clone().all(|name| known.contains(&name)));
+        let not_ok = |operation: &&Operation| operation.outcome != Outcome::Ok;
+        assert!(
+            record.history.operations.iter().any(|operation| not_ok(&operation)),
+            "seed {seed}"
+        );
     }
 }
 

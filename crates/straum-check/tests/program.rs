@@ -134,7 +134,7 @@ fn bad_arguments_are_told_and_nothing_is_run() {
     let bin = faulty_node().to_str().unwrap();
     for (wrong, says) in [
         (&["--workload", "echo"][..], "kafka"),
-        (&["--nemesis", "earthquake"], "partition, kill and pause"),
+        (&["--nemesis", "earthquake"], "partition, kill, pause and service"),
         (&["--node-count", "0"], "1 to 1000"),
         (&["--concurrency", "2m"], "such as 2n"),
         (&["--rate", "0"], "above 0"),

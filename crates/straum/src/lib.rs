@@ -28,6 +28,7 @@ pub mod journal;
 mod log;
 mod logs;
 mod poll;
+pub mod shared;
 
 pub use chunk::{Budget, Chunk, Messages};
 pub use command::Command;

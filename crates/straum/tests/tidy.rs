@@ -47,6 +47,21 @@ fn the_engine_depends_on_files_a_checksum_and_a_map_and_nothing_else() {
 }
 
 #[test]
+fn the_shared_journal_has_no_clock_no_files_no_network_and_no_threads() {
+    let mut files = vec![crates().join("straum/src/shared.rs")];
+    rust_files(&crates().join("straum/src/shared"), &mut files);
+    assert!(files.len() > 10);
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for word in
+            ["std::time", "std::fs", "std::io", "std::net", "std::thread", "serde", "rustix"]
+        {
+            assert!(!text.contains(word), "{}: {word}", file.display());
+        }
+    }
+}
+
+#[test]
 fn who_measures_or_judges_shares_no_code_with_the_node() {
     for judge in ["straum-load", "straum-check", "faulty-node"] {
         for name in dependencies(judge) {

@@ -6,9 +6,9 @@ use std::io;
 use fastrand::Rng;
 
 use crate::cluster::{Cluster, Event};
-use crate::fault::Schedule;
+use crate::fault::{Schedule, Trouble};
 use crate::history::{History, KeyId, Offset};
-use crate::network::Network;
+use crate::network::{Envelope, Network};
 use crate::run::nodes::Node;
 use crate::run::phases::Phase;
 use crate::run::seats::{Seat, Standing, Wakeup};
@@ -29,6 +29,10 @@ pub(super) struct Bench<'a, C> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) network: Network,
     pub(super) services: Services,
+    /// What the services do instead of serving.
+    pub(super) trouble: Option<Trouble>,
+    /// What stalled services were asked.
+    pub(super) stalled: Vec<Envelope>,
     pub(super) schedule: Schedule,
     pub(super) generator: Generator,
     pub(super) rng: Rng,
@@ -91,6 +95,8 @@ impl<'a, C: Cluster> Bench<'a, C> {
             observer,
             network: Network::new(settings.network, seeds.u64(..)),
             services: Services::new(seeds.u64(..)),
+            trouble: None,
+            stalled: Vec::new(),
             schedule: Schedule::new(
                 &settings.faults,
                 settings.fault_interval,

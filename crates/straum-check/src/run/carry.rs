@@ -2,11 +2,13 @@
 //! and clients. Never makes up a message.
 
 use crate::cluster::Cluster;
+use crate::fault::Trouble;
 use crate::history::{Rule, Violation};
-use crate::network::{Address, Envelope, read_line, write_line};
+use crate::network::{Address, Envelope, Service, read_line, write_line};
 use crate::run::REQUEST_TIMEOUT;
 use crate::run::bench::Bench;
 use crate::run::seats::Standing;
+use crate::service::Services;
 use crate::time::{MILLISECOND, Nanos};
 
 /// How much of a line that breaks a rule is kept, in bytes.
@@ -43,17 +45,35 @@ impl<C: Cluster> Bench<'_, C> {
             }
             Address::Client(0) => self.take_init_reply(envelope.src, &envelope.body),
             Address::Client(client) => self.take_reply(now, client, envelope),
-            Address::Service(service) => {
-                if let Some(body) = self.services.handle(service, envelope.src, &envelope.body) {
-                    let reply = Envelope {
-                        src: envelope.dest,
-                        dest: envelope.src,
-                        body: body.into(),
-                        life: envelope.life,
-                    };
-                    self.send(now, reply);
-                }
+            Address::Service(service) => self.ask_service(now, service, envelope),
+        }
+    }
+
+    fn ask_service(&mut self, now: Nanos, service: Service, envelope: &Envelope) {
+        let Envelope { src, dest, body, life } = envelope;
+        let reply = match self.trouble {
+            None => self.services.handle(service, *src, body),
+            Some(Trouble::Silent) => None,
+            Some(Trouble::Stalled) => {
+                self.stalled.push(envelope.clone());
+                None
             }
+            Some(Trouble::Refusing) => Services::refuse(body, 11, "temporarily unavailable"),
+            Some(Trouble::Unsure) => {
+                self.services.handle(service, *src, body);
+                Services::refuse(body, 13, "crashed")
+            }
+        };
+        if let Some(body) = reply {
+            self.send(now, Envelope { src: *dest, dest: *src, body: body.into(), life: *life });
+        }
+    }
+
+    /// The services serve again, first what they have been asked meanwhile.
+    pub(super) fn recover_services(&mut self, now: Nanos) {
+        self.trouble = None;
+        for envelope in std::mem::take(&mut self.stalled) {
+            self.deliver(now, &envelope);
         }
     }
 

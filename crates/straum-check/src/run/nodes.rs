@@ -140,12 +140,14 @@ impl<C: Cluster> Bench<'_, C> {
             Step::Restart => self.start_all(now),
             Step::Pause(nodes) => nodes.into_iter().for_each(|node| self.pause(node)),
             Step::Resume => self.resume_all(now),
+            Step::Trouble(trouble) => self.trouble = Some(trouble),
+            Step::Recover => self.recover_services(now),
         }
     }
 
     /// Ends every fault.
     pub(super) fn heal_all(&mut self, now: Nanos) {
-        for step in [Step::Heal, Step::Resume, Step::Restart] {
+        for step in [Step::Heal, Step::Resume, Step::Restart, Step::Recover] {
             self.apply(now, step);
         }
     }

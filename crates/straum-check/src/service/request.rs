@@ -147,6 +147,10 @@ impl Reply {
 }
 
 impl Refusal {
+    pub(super) fn new(code: u32, text: &str) -> Self {
+        Self { code, text: text.to_owned() }
+    }
+
     fn unknown(kind: &str) -> Self {
         Self { code: 10, text: format!("no service knows the type {}", Value::new(kind).shown()) }
     }

@@ -1,0 +1,118 @@
+//! The loop of one of several nodes: it waits for input or for the time at which the node wants to be
+//! woken, whichever comes first. With `serve.rs`, the only place that reads, writes and waits.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::time::Instant;
+
+use maelstrom_kafka::{ClusterNode, HandleError, Line};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::serve::{Failure, Pipes, read, warn_too_long, write};
+use crate::stop::Stop;
+
+/// Serves from the `init` on, until the input ends or `stop` is asked for. What clients wait for at the
+/// end is not answered: it takes others to find out.
+///
+/// # Errors
+/// [`Failure`], with what was being done.
+pub(crate) fn serve_cluster(
+    max_poll_bytes: u64,
+    init: &[u8],
+    pipes: &mut Pipes,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    let instance = random_number().map_err(|error| {
+        Failure::Pipe(format!("cannot read /dev/urandom, to tell this life from others: {error}"))
+    })?;
+    let mut session = Session {
+        node: ClusterNode::new(max_poll_bytes, instance),
+        began: Instant::now(),
+        out: Vec::new(),
+        line_number: 0,
+    };
+    session.handle(&Line::Whole(init));
+    loop {
+        let timeout = {
+            let _at_hand = stop.batch();
+            while let Some(line) = pipes.lines.next_line() {
+                session.handle(&line);
+            }
+            session.wake();
+            session.flush(&mut pipes.output)?;
+            if stop.asked() {
+                return Ok(());
+            }
+            session.node.failure().map_or(Ok(()), |why| Err(Failure::Journal(why.into())))?;
+            session.timeout()
+        };
+        if is_readable(&pipes.input, timeout)? && read(&mut pipes.lines, &mut pipes.input)? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+struct Session {
+    node: ClusterNode,
+    began: Instant,
+    out: Vec<u8>,
+    line_number: u64,
+}
+
+impl Session {
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn handle(&mut self, line: &Line<'_>) {
+        self.line_number += 1;
+        let number = self.line_number;
+        let now_ns = self.now_ns();
+        match line {
+            Line::TooLong { size_bytes } => warn_too_long(number, *size_bytes),
+            Line::Whole(line) => match self.node.handle(now_ns, line, &mut self.out) {
+                Err(HandleError::Unanswerable(why)) => {
+                    log::warn!("line {number} not answered: {why}");
+                }
+                Err(HandleError::Open(_) | HandleError::Cluster) | Ok(()) => {}
+            },
+        }
+    }
+
+    fn wake(&mut self) {
+        let now_ns = self.now_ns();
+        if self.node.wake_at_ns().is_some_and(|at_ns| at_ns <= now_ns) {
+            self.node.wake(now_ns, &mut self.out);
+        }
+    }
+
+    fn flush(&mut self, output: &mut File) -> Result<(), Failure> {
+        write(output, &self.out)?;
+        self.out.clear();
+        Ok(())
+    }
+
+    /// How long the node may sleep; none if it waits for input alone.
+    fn timeout(&self) -> Option<Timespec> {
+        let span_ns = self.node.wake_at_ns()?.saturating_sub(self.now_ns());
+        let of = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        Some(Timespec { tv_sec: of(span_ns / 1_000_000_000), tv_nsec: of(span_ns % 1_000_000_000) })
+    }
+}
+
+/// Waits until there is input, or its end, or the time is over.
+fn is_readable(input: &File, timeout: Option<Timespec>) -> Result<bool, Failure> {
+    let mut wanted = [PollFd::new(input, PollFlags::IN)];
+    match poll(&mut wanted, timeout.as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(Failure::Pipe(format!("cannot wait for stdin: {error}"))),
+    }
+}
+
+fn random_number() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}

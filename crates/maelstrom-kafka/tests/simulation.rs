@@ -1,0 +1,100 @@
+//! Clusters under everything that may happen to them, on a virtual clock: none may be accused. Thousands of
+//! seeds by `STRAUM_SEEDS=1000`, one by `STRAUM_SEED=17`. Never runs a process.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod simulated;
+
+use simulated::{hard_settings, must_not_be_accused, settings, simulate, verdict};
+use straum::shared::Bug;
+use straum_check::fault;
+use straum_check::history::{Operation, Outcome};
+use straum_check::judge::Validity;
+use straum_check::measure::{Kind, measure};
+use straum_check::network::Distribution;
+use straum_check::time::{MILLISECOND, SECOND};
+
+/// The seeds to try: a few every day.
+fn seeds(every_day: u64) -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match (number("STRAUM_SEED"), number("STRAUM_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, count) => (0..count.unwrap_or(every_day)).collect(),
+    }
+}
+
+#[test]
+fn a_cluster_is_never_accused_whatever_happens_to_it() {
+    for seed in seeds(200) {
+        must_not_be_accused(
+            &hard_settings(seed),
+            "a_cluster_is_never_accused_whatever_happens_to_it",
+        );
+    }
+}
+
+/// In how many of these seeds each bug in the sequencing has to be found; `docs/shared-journal.md` tells
+/// how many it is.
+const FOUND_AT_LEAST: &[(Bug, u64)] = &[
+    (Bug::NewIdentityAfterUnknown, 5),
+    (Bug::ApplyOutOfOrder, 12),
+    (Bug::ApplyBatchTwice, 2),
+    (Bug::TakeAnyEntryForOurs, 12),
+];
+
+#[test]
+fn each_planted_bug_is_found() {
+    let seeds = seeds(24);
+    for (bug, at_least) in FOUND_AT_LEAST {
+        let found = seeds.iter().filter(|seed| {
+            let record = simulate(&hard_settings(**seed), Some(*bug));
+            verdict(&record).validity == Validity::Invalid
+        });
+        let found = found.count() as u64;
+        println!("{bug:?}: found in {found} of {} seeds", seeds.len());
+        assert!(found >= *at_least, "{bug:?}: found in {found}");
+    }
+}
+
+/// Five nodes compete over long ways, without any fault: a send takes two round trips, seldom more than six,
+/// and over ways that are now short and now long, none starves.
+#[test]
+fn over_long_ways_a_send_takes_few_round_trips() {
+    for (distribution, most_p99_ms) in
+        [(Distribution::Constant, 1_400.0), (Distribution::Exponential, 3_000.0)]
+    {
+        let mut settings = settings(1);
+        settings.node_count = 5;
+        settings.concurrency = 20;
+        settings.rate = 1_000.0;
+        settings.network.latency = 100 * MILLISECOND;
+        settings.network.distribution = distribution;
+        settings.time_limit = 30 * SECOND;
+        let record = must_not_be_accused(&settings, "over_long_ways_a_send_takes_few_round_trips");
+        let sends = measure(&record.history).latencies[&Kind::Send];
+        let few = sends.p50_ms < 500.0 && sends.p99_ms < most_p99_ms && sends.max_ms < 4_500.0;
+        assert!(few, "{distribution:?}: {sends:?}");
+    }
+}
+
+/// Links between nodes are cut again and again, and those who cannot forward have to compete: on every node,
+/// requests are answered all the same. (One in thousands has such bad luck that it takes five seconds.)
+#[test]
+fn partitions_cost_nothing_but_latency() {
+    let (mut unanswered, mut all) = (0, 0);
+    for seed in seeds(20) {
+        let mut settings = settings(seed);
+        settings.node_count = 5;
+        settings.concurrency = 20;
+        settings.network.latency = [1, 20, 50][(seed % 3) as usize] * MILLISECOND;
+        settings.network.distribution = Distribution::Exponential;
+        settings.time_limit = 15 * SECOND;
+        settings.fault_interval = 3 * SECOND;
+        settings.faults = vec![fault::Kind::Partition];
+        let record = must_not_be_accused(&settings, "partitions_cost_nothing_but_latency");
+        let timed_out = |operation: &&Operation| matches!(&operation.outcome, Outcome::Info(error) if error.code == 0);
+        unanswered += record.history.operations.iter().filter(timed_out).count();
+        all += record.history.operations.len();
+    }
+    assert!(1_000 * unanswered <= all, "{unanswered} of {all} requests were not answered in 5 s");
+}

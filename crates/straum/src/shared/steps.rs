@@ -1,0 +1,323 @@
+//! What a member makes of what has come: it applies, asks, puts and forwards whatever is due. Never
+//! waits, and never does anything because of a hint that only a fact may cause: see the table.
+//!
+//! | what it does | because of |
+//! |---|---|
+//! | apply an entry at *n* | it is in the store (read, told, or created by us), and *n* is next |
+//! | put an entry at *n* | everything before *n* is applied |
+//! | answer a client | the batch with its command was applied |
+//! | forward, wait, read again, keep a pause | a guess at what others do |
+
+use std::sync::Arc;
+
+use super::fetch::Why;
+use super::format::{self, Message};
+use super::own::Forwarded;
+use super::pace::Role;
+use super::proposal::Proposal;
+use super::rules::Bug;
+use super::runs::RUN_ENTRIES;
+use super::{Effect, MILLISECOND_NS, Member, Outcome, Peer, Place, PutAnswer, SECOND_NS};
+use crate::Position;
+
+/// The least and the most that is waited for what became of a forwarded batch.
+const LEAST_PATIENCE_NS: u64 = 50 * MILLISECOND_NS;
+const MOST_PATIENCE_NS: u64 = 2 * SECOND_NS;
+const PATIENCE_ROUND_TRIPS: u64 = 3;
+
+/// A peer that did not put what was forwarded is not forwarded to for so many times the patience.
+const DISTRUST_FACTOR: u64 = 4;
+
+/// While somebody is silent, one entry in so many is followed by a pause in which others can put theirs,
+/// of at most so many round trips.
+const ENTRIES_PER_PAUSE: u64 = 2;
+const PAUSE_ROUND_TRIPS: u64 = 3;
+
+/// What a member does next with the commands it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing, until something comes.
+    Rest,
+    /// At this time, put an entry.
+    Propose(u64),
+    /// At this time, forward the batch.
+    Forward(u64, Peer),
+}
+
+/// Answers and messages.
+impl Member {
+    pub(super) fn proposal_answered(&mut self, now_ns: u64, position: Position, answer: PutAnswer) {
+        let Some(proposal) = self.proposal.as_mut().filter(|one| one.position == position) else {
+            return; // About a position that is applied.
+        };
+        match answer {
+            PutAnswer::Taken if self.rules.broken_by(Bug::TakeAnyEntryForOurs) => {
+                self.created(now_ns);
+            }
+            PutAnswer::Created => self.created(now_ns),
+            PutAnswer::Taken => {
+                proposal.taken(now_ns, &mut self.store);
+                self.fetch.exists(position);
+            }
+            PutAnswer::Unknown => proposal.failed(now_ns, &mut self.store),
+        }
+    }
+
+    /// Our proposal is the entry at its position.
+    fn created(&mut self, now_ns: u64) {
+        let Some(proposal) = self.proposal.take() else { return };
+        proposal.created(now_ns, &mut self.store);
+        let Proposal { position, entry, .. } = proposal;
+        self.fetch.learn(position, self.applied.next(), &entry);
+        self.apply_learnt(now_ns);
+        let told: Arc<[u8]> = Message::Tell { position, entry: &entry }.to_bytes().into();
+        for peer in self.peers.all() {
+            self.effects.push(Effect::Tell { peer, bytes: Arc::clone(&told) });
+        }
+        self.peers.we_created(now_ns);
+        self.complete_run(now_ns, position);
+        self.leave_room(now_ns);
+    }
+
+    /// Who cannot forward to us has to put its batches itself, and needs a gap between our entries: now and
+    /// then if we only do not hear of somebody, always if somebody puts entries that we are not told of.
+    fn leave_room(&mut self, now_ns: u64) {
+        let random = &mut self.store.random;
+        let now_and_then = random.below(ENTRIES_PER_PAUSE) == 0;
+        if self.peers.is_untold() || (now_and_then && self.peers.anybody_silent(now_ns)) {
+            let most_ns = PAUSE_ROUND_TRIPS * self.store.trip.mean_ns();
+            self.pace.pause(random.below(most_ns));
+        }
+    }
+
+    pub(super) fn told_entry(
+        &mut self,
+        now_ns: u64,
+        peer: Peer,
+        position: Position,
+        entry: &[u8],
+    ) -> Result<(), format::Garbage> {
+        format::read_entry(entry)?;
+        let next = self.applied.next();
+        if position >= next {
+            self.peers.created(peer, now_ns);
+            self.fetch.learn(position, next, entry);
+        }
+        if let Some(peer) = self.peers.worried(now_ns) {
+            self.tell(now_ns, peer, &Message::Alive);
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, now_ns: u64, peer: Peer, message: &Message<'_>) {
+        self.effects.push(Effect::Tell { peer, bytes: message.to_bytes().into() });
+        self.peers.sent(peer, now_ns);
+    }
+
+    pub(super) fn found_entry(&mut self, now_ns: u64, position: Position, entry: &[u8]) {
+        let next = self.applied.next();
+        self.fetch.found_entry(position, now_ns, &mut self.store);
+        if position >= next {
+            self.fetch.learn(position, next, entry);
+            if !self.fetch.reads_on() {
+                // Nobody told us: there may be more.
+                self.peers.nobody_told();
+                self.fetch.fence(Why::CatchUp, now_ns);
+            }
+        }
+    }
+
+    pub(super) fn found_run(&mut self, now_ns: u64, run: u64, bytes: &[u8]) {
+        self.fetch.found_run(run, now_ns, &mut self.store);
+        match format::read_run(bytes) {
+            Ok(entries) => {
+                for (position, entry) in (run * RUN_ENTRIES..).zip(entries) {
+                    self.fetch.learn(position, self.applied.next(), entry);
+                }
+            }
+            Err(why) => self.failure = Some(format!("run {run} of the journal: {why}")),
+        }
+    }
+
+    pub(super) fn found_nothing(&mut self, now_ns: u64, place: Place) {
+        self.fetch.absent(place, now_ns, &mut self.store);
+        let at_place = |one: &&mut Proposal| Place::Entry(one.position) == place;
+        if let Some(proposal) = self.proposal.as_mut().filter(at_place) {
+            proposal.absent(now_ns, &mut self.store, &mut self.effects);
+        }
+    }
+}
+
+/// Whatever is due.
+impl Member {
+    pub(super) fn go_on(&mut self, now_ns: u64) {
+        self.apply_learnt(now_ns);
+        self.give_up_waiting(now_ns);
+        self.read_what_is_missing(now_ns);
+        self.runs.go_on(now_ns, &mut self.store, &mut self.effects);
+        self.act(now_ns);
+        self.wake_at_ns = self.next_wake_ns(now_ns);
+    }
+
+    fn next_wake_ns(&self, now_ns: u64) -> Option<u64> {
+        let step = match self.next_step(now_ns) {
+            Step::Rest => None,
+            Step::Propose(at_ns) | Step::Forward(at_ns, _) => Some(at_ns),
+        };
+        let proposal = self.proposal.as_ref().and_then(Proposal::wake_at_ns);
+        let forwarded = self.own.forwarded().map(|forwarded| forwarded.until_ns);
+        let fetch = self.fetch.wake_at_ns(self.peers.courtesy_ns(&self.store.trip));
+        let all = [step, proposal, forwarded, fetch, self.runs.wake_at_ns()];
+        all.into_iter().flatten().min().filter(|_| self.failure.is_none())
+    }
+
+    fn apply_learnt(&mut self, now_ns: u64) {
+        while self.failure.is_none() {
+            let position = self.applied.next();
+            let out_of_order = self.rules.broken_by(Bug::ApplyOutOfOrder);
+            let learnt = self.fetch.take(position);
+            let Some(entry) =
+                learnt.or_else(|| out_of_order.then(|| self.fetch.take_any()).flatten())
+            else {
+                break;
+            };
+            self.apply(now_ns, position, entry);
+        }
+        for why in self.fetch.fallen(self.applied.next()) {
+            self.fresh_at_ns = now_ns;
+            if let Why::Reader(token) = why {
+                self.outcomes.push(Outcome::UpToDate { token });
+            }
+        }
+    }
+
+    fn apply(&mut self, now_ns: u64, position: Position, entry: Arc<[u8]>) {
+        let broken =
+            |why: &dyn std::fmt::Display| format!("entry {position} of the journal: {why}");
+        let batches = match format::read_entry(&entry) {
+            Ok(batches) => batches,
+            Err(why) => return self.failure = Some(broken(&why)),
+        };
+        let Self { own, outcomes, .. } = self;
+        let mut commands = 0;
+        let applied = self.applied.apply(&batches, &self.rules, |batch, results| {
+            commands += results.len() as u64;
+            own.applied(batch, &results, outcomes);
+        });
+        if let Err(why) = applied {
+            return self.failure = Some(broken(&why));
+        }
+        self.pool.drop_applied(&self.applied);
+        self.proposal.take_if(|proposal| proposal.position <= position);
+        self.pace.applied(now_ns, commands);
+        self.fresh_at_ns = now_ns;
+        let seen_missing = self.fetch.is_missing_run(position / RUN_ENTRIES);
+        self.runs.applied(position, entry);
+        if seen_missing {
+            self.complete_run(now_ns, position);
+        }
+    }
+
+    /// If this was the last entry of a run: writes the run.
+    fn complete_run(&mut self, now_ns: u64, position: Position) {
+        if (position + 1).is_multiple_of(RUN_ENTRIES)
+            && let Some(bytes) = self.runs.complete()
+        {
+            let run = position / RUN_ENTRIES;
+            self.runs.put(run, bytes, now_ns, &mut self.store, &mut self.effects);
+        }
+    }
+
+    /// What did not come in time is taken to be lost.
+    fn give_up_waiting(&mut self, now_ns: u64) {
+        let unknown = self.proposal.as_mut().is_some_and(|one| one.becomes_unknown(now_ns));
+        self.fetch.look |= unknown;
+        if unknown && self.rules.broken_by(Bug::NewIdentityAfterUnknown) {
+            self.own.renumber();
+            self.proposal = None;
+        }
+        if let Some(Forwarded { to, until_ns }) = self.own.forwarded()
+            && until_ns <= now_ns
+        {
+            let distrust_ns = self.store.random.around(DISTRUST_FACTOR * self.patience_ns());
+            self.peers.distrust(to, now_ns + distrust_ns);
+            self.own.forward(None);
+        }
+    }
+
+    fn read_what_is_missing(&mut self, now_ns: u64) {
+        let next = self.applied.next();
+        if self.fetch.behind_by(next) > RUN_ENTRIES {
+            self.fetch.fence(Why::CatchUp, now_ns);
+        }
+        let courtesy_ns = self.peers.courtesy_ns(&self.store.trip);
+        self.fetch.go_on(next, courtesy_ns, now_ns, &mut self.store, &mut self.effects);
+    }
+
+    /// How long a forwarded batch may take: the way there, the put that is under way there, the next one,
+    /// and the way back.
+    fn patience_ns(&self) -> u64 {
+        let round_trips_ns = PATIENCE_ROUND_TRIPS * self.store.trip.mostly_ns();
+        (round_trips_ns + 2 * self.pace.bound_ns()).clamp(LEAST_PATIENCE_NS, MOST_PATIENCE_NS)
+    }
+
+    fn act(&mut self, now_ns: u64) {
+        match self.next_step(now_ns) {
+            Step::Propose(at_ns) if at_ns <= now_ns => self.propose(now_ns),
+            Step::Forward(at_ns, peer) if at_ns <= now_ns => self.forward(now_ns, peer),
+            _ => {}
+        }
+    }
+
+    fn next_step(&self, now_ns: u64) -> Step {
+        let own = self.own.has_something() && self.own.forwarded().is_none();
+        let idle = self.pool.is_empty() && !own;
+        if self.failure.is_some() || self.proposal.is_some() || !self.is_ready() || idle {
+            return Step::Rest;
+        }
+        let combiner =
+            self.peers.combiner(now_ns, self.store.trip.mostly_ns() + 2 * self.pace.bound_ns());
+        let at_ns = |role| self.pace.act_at_ns(role, self.store.trip.mean_ns());
+        match combiner.filter(|_| self.pool.is_empty()) {
+            Some(peer) => Step::Forward(at_ns(Role::Forwarder), peer),
+            None if !self.may_propose() => Step::Rest,
+            None if self.was_beaten() => Step::Propose(now_ns),
+            None => Step::Propose(at_ns(Role::Combiner)),
+        }
+    }
+
+    /// Whether our batch has waited while others put theirs, who cannot tell us: it does not wait for more.
+    fn was_beaten(&self) -> bool {
+        self.peers.is_untold() && self.own.under_way().is_some()
+    }
+
+    /// Whether the next position may be free, as far as we know.
+    fn may_propose(&self) -> bool {
+        !self.fetch.is_behind(self.applied.next()) && !self.fetch.stands(Why::CatchUp)
+    }
+
+    fn propose(&mut self, now_ns: u64) {
+        let position = self.applied.next();
+        let batches = self.pool.batches_of_entry(position, self.own.freeze());
+        let entry = format::write_entry(batches.iter().map(|batch| &**batch));
+        let Self { store, effects, .. } = self;
+        self.proposal = Some(Proposal::new(position, entry, now_ns, store, effects));
+        if self.was_beaten() {
+            // If it is beaten again, what has won is known a round trip sooner.
+            self.fetch.look = true;
+            self.read_what_is_missing(now_ns);
+        }
+    }
+
+    fn forward(&mut self, now_ns: u64, peer: Peer) {
+        self.own.freeze();
+        let until_ns = now_ns + self.patience_ns();
+        self.own.forward(Some(Forwarded { to: peer, until_ns }));
+        let Some(message) = self.own.under_way().map(|batch| Message::Forward(batch).to_bytes())
+        else {
+            return;
+        };
+        self.effects.push(Effect::Tell { peer, bytes: message.into() });
+        self.peers.sent(peer, now_ns);
+    }
+}
