@@ -245,7 +245,7 @@ impl Serving {
         for effect in self.member.effects() {
             match effect {
                 Effect::Put { place, bytes } => self.lin_kv.put(&self.src, place, &bytes, out),
-                Effect::Get { place } => self.lin_kv.get(&self.src, place, out),
+                Effect::Get { place } => self.lin_kv.get(now_ns, &self.src, place, out),
                 Effect::Tell { peer, bytes } => {
                     if let Some(dest) = self.peers.get(peer.0 as usize) {
                         server_line::write_to_peer(&self.src, &to_json(dest), &bytes, out);

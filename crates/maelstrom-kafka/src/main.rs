@@ -108,7 +108,7 @@ Under Maelstrom:
     --concurrency 2n --time-limit 20 --rate 1000
 
 Exit codes:
-  0  the input ended and everything was answered, or SIGTERM or SIGINT came and the batch at hand
+  0  the input ended and everything was answered that needs nobody else, or SIGTERM or SIGINT came and the batch at hand
      was finished (a signal a second or more after the first does not wait for that)
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value
@@ -130,7 +130,7 @@ fn main() -> ExitCode {
         })
         .init();
     let Err(failure) = run(&options) else {
-        log::info!("stopped: nothing left to answer");
+        log::info!("stopped: the input ended");
         return ExitCode::SUCCESS;
     };
     let (code, reason) = match failure {

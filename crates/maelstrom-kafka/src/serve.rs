@@ -12,7 +12,7 @@ use crate::stop::Stop;
 
 /// Replies leave when this many bytes of them have gathered, even if more lines are waiting: what waits
 /// in memory is this and one reply more.
-const FLUSH_BYTES: usize = 1024 * 1024;
+pub(crate) const FLUSH_BYTES: usize = 1024 * 1024;
 
 /// Why a node can serve no longer. What was not acknowledged by then may have happened.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use maelstrom_kafka::{ClusterNode, HandleError, Line};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::serve::{Failure, Pipes, read, warn_too_long, write};
+use crate::serve::{FLUSH_BYTES, Failure, Pipes, read, warn_too_long, write};
 use crate::stop::Stop;
 
 /// Serves from the `init` on, until the input ends or `stop` is asked for. What clients wait for at the
@@ -38,6 +38,9 @@ pub(crate) fn serve_cluster(
             let _at_hand = stop.batch();
             while let Some(line) = pipes.lines.next_line() {
                 session.handle(&line);
+                if session.out.len() >= FLUSH_BYTES {
+                    session.flush(&mut pipes.output)?;
+                }
             }
             session.wake();
             session.flush(&mut pipes.output)?;
@@ -48,7 +51,10 @@ pub(crate) fn serve_cluster(
             session.timeout()
         };
         if is_readable(&pipes.input, timeout)? && read(&mut pipes.lines, &mut pipes.input)? == 0 {
-            return Ok(());
+            if let Some(line) = pipes.lines.last_line() {
+                session.handle(&line);
+            }
+            return session.flush(&mut pipes.output);
         }
     }
 }
@@ -90,6 +96,7 @@ impl Session {
     fn flush(&mut self, output: &mut File) -> Result<(), Failure> {
         write(output, &self.out)?;
         self.out.clear();
+        self.out.shrink_to(FLUSH_BYTES);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, Write};
 
-use maelstrom_kafka::{ClusterNode, LATE_NS};
+use maelstrom_kafka::{ClusterNode, LATE_NS, MAX_LINE_BYTES};
 use serde_json::{Value, json};
 
 const MILLISECOND_NS: u64 = 1_000_000;
@@ -138,6 +138,70 @@ fn a_list_is_answered_when_the_store_has_been_asked() {
 }
 
 /// A client of Maelstrom is gone after 5 s, and who writes to it is not heard any more.
+/// The answer to a read that began before another node's commit comes after the list that has to show it.
+#[test]
+fn a_list_is_not_answered_by_a_read_that_began_before_it() {
+    let mut story = Story::ready();
+    let list = |id| json!({"type":"list_committed_offsets","keys":["k"],"msg_id":id});
+    let late = story.client("c1", list(1));
+    story.now_ns = story.node.wake_at_ns().unwrap();
+    let mut out = Vec::new();
+    story.node.wake(story.now_ns, &mut out);
+    let again = values(&out);
+    assert_eq!((kinds(&late), kinds(&again)), (vec!["read"], vec!["read"]));
+    assert_eq!(kinds(&story.absent(&again)), ["list_committed_offsets_ok"]);
+    story.now_ns += 100 * MILLISECOND_NS;
+    assert_eq!(kinds(&story.client("c2", list(2))), ["read"]);
+    let in_reply_to = &late[0]["body"]["msg_id"];
+    let said = story.say("lin-kv", json!({"type":"error","code":20,"in_reply_to":in_reply_to}));
+    assert!(!kinds(&said).contains(&"list_committed_offsets_ok"), "it says nothing of now");
+}
+
+/// What a node writes into the store, every node must be able to read again.
+#[test]
+fn no_line_is_longer_than_what_a_node_reads() {
+    let mut story = Story::ready();
+    let offsets: Vec<String> = (0..1_000_000).map(|n| format!("\"{n:04x}\":1")).collect();
+    let body =
+        format!(r#"{{"type":"commit_offsets","msg_id":2,"offsets":{{{}}}}}"#, offsets.join(","));
+    let line = format!(r#"{{"src":"c1","dest":"n1","body":{body}}}"#);
+    assert!(line.len() <= MAX_LINE_BYTES);
+    let mut out = Vec::new();
+    story.node.handle(story.now_ns, line.as_bytes(), &mut out).unwrap();
+    assert!(out.split(|byte| *byte == b'\n').all(|line| line.len() <= MAX_LINE_BYTES));
+    assert_eq!(kinds(&values(&out)), ["error"]);
+}
+
+#[test]
+fn a_value_that_no_node_has_written_ends_this_one() {
+    for value in [json!(7), json!([1]), json!({"a": 1}), json!(null), json!("%%")] {
+        let mut story = Story { node: ClusterNode::new(1 << 20, 1 << 40), now_ns: 0 };
+        let init = json!({"type":"init","node_id":"n1","node_ids":["n0","n1"],"msg_id":1});
+        let mut asked = story.client("c0", init).split_off(1);
+        while let Some(one) = asked.pop() {
+            let (key, id) = (one["body"]["key"].as_str().unwrap(), &one["body"]["msg_id"]);
+            let answer = if key.starts_with("straum/run") {
+                json!({"type":"error","code":20,"in_reply_to":id})
+            } else {
+                json!({"type":"read_ok","value":value,"in_reply_to":id})
+            };
+            asked.extend(story.say("lin-kv", answer));
+        }
+        assert!(story.node.failure().is_some(), "{value}");
+    }
+}
+
+/// Answers to a node that was killed are not taken for ours.
+#[test]
+fn two_lives_never_use_the_same_numbers() {
+    let numbers = [1_u64 << 40, 5 << 50].map(|instance| {
+        let mut story = Story { node: ClusterNode::new(1 << 20, instance), now_ns: 0 };
+        let init = json!({"type":"init","node_id":"n1","node_ids":["n0","n1"],"msg_id":1});
+        story.client("c0", init)[1]["body"]["msg_id"].as_u64().unwrap()
+    });
+    assert!(numbers[0].abs_diff(numbers[1]) > 1 << 20, "{numbers:?}");
+}
+
 #[test]
 fn an_answer_that_would_be_late_is_dropped_and_what_it_said_is_true() {
     let mut story = Story::ready();

@@ -40,7 +40,7 @@ pub use pace::Pacing;
 pub use rules::Bug;
 pub use seam::{Effect, GetAnswer, Outcome, Peer, Place, PutAnswer, Settings, Token};
 
-use crate::journal::format::MAX_KEY_BYTES;
+use crate::journal::format::{MAX_KEY_BYTES, command_bytes};
 use crate::{Command, Engine, MemoryJournal, Offset, Position, Refused};
 use applied::Applied;
 use fetch::{Fetch, Why};
@@ -159,7 +159,8 @@ impl Member {
             .filter(|(key, offset)| changes(key, *offset))
             .map(|(key, offset)| Command::Commit { key, offset })
             .collect();
-        at_most(MAX_REQUEST_BYTES, "request", offsets.iter().map(|(k, _)| k.as_ref().len()).sum())?;
+        let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
+        at_most(MAX_REQUEST_BYTES, "request", size_bytes)?;
         if commands.is_empty() {
             self.outcomes.push(Outcome::Committed { token });
         } else {
@@ -205,13 +206,21 @@ impl Member {
     }
 
     /// The answer to [`Effect::Get`].
-    pub fn get_answered(&mut self, now_ns: u64, place: Place, answer: GetAnswer<'_>) {
+    ///
+    /// `asked_at_ns` is when the question that this answers was asked: an older one says nothing of now.
+    pub fn get_answered(
+        &mut self,
+        now_ns: u64,
+        place: Place,
+        asked_at_ns: u64,
+        answer: GetAnswer<'_>,
+    ) {
         match (place, answer) {
             (Place::Entry(position), GetAnswer::Found(entry)) => {
                 self.found_entry(now_ns, position, entry);
             }
             (Place::Run(run), GetAnswer::Found(bytes)) => self.found_run(now_ns, run, bytes),
-            (place, GetAnswer::Absent) => self.found_nothing(now_ns, place),
+            (place, GetAnswer::Absent) => self.found_nothing(now_ns, place, asked_at_ns),
             (place, GetAnswer::Unknown) => self.fetch.failed(place, now_ns, &mut self.store),
         }
         self.go_on(now_ns);

@@ -30,7 +30,8 @@ pub(super) struct LinKv {
 #[derive(Clone, Copy, Debug)]
 enum Open {
     Put(Place),
-    Get(Place),
+    /// With when it was asked.
+    Get(Place, u64),
 }
 
 impl LinKv {
@@ -50,9 +51,9 @@ impl LinKv {
         self.ask(src, Open::Put(place), &fields, out);
     }
 
-    pub(super) fn get(&mut self, src: &str, place: Place, out: &mut Vec<u8>) {
+    pub(super) fn get(&mut self, now_ns: u64, src: &str, place: Place, out: &mut Vec<u8>) {
         let fields = format!(r#""type":"read","key":"{}""#, key(place));
-        self.ask(src, Open::Get(place), &fields, out);
+        self.ask(src, Open::Get(place, now_ns), &fields, out);
     }
 
     fn ask(&mut self, src: &str, open: Open, fields: &str, out: &mut Vec<u8>) {
@@ -82,13 +83,13 @@ impl LinKv {
                 };
                 member.put_answered(now_ns, place, outcome);
             }
-            Open::Get(place) => {
-                let found = match (answer.kind.as_str(), answer.code, &answer.value) {
-                    ("read_ok", _, Some(value)) => GetAnswer::Found(value),
-                    ("error", Some(ABSENT), _) => GetAnswer::Absent,
+            Open::Get(place, asked_at_ns) => {
+                let found = match (answer.kind.as_str(), answer.code) {
+                    ("read_ok", _) => GetAnswer::Found(&answer.value),
+                    ("error", Some(ABSENT)) => GetAnswer::Absent,
                     _ => GetAnswer::Unknown,
                 };
-                member.get_answered(now_ns, place, found);
+                member.get_answered(now_ns, place, asked_at_ns, found);
             }
         }
     }

@@ -7,6 +7,7 @@ use std::io::Write;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use straum::shared::Peer;
 
 use super::{kind_of, lin_kv};
@@ -29,8 +30,8 @@ pub(super) struct Answer {
     pub(super) in_reply_to: u64,
     pub(super) kind: String,
     pub(super) code: Option<i64>,
-    /// Empty, which no value of ours is, if it is not base64.
-    pub(super) value: Option<Vec<u8>>,
+    /// Empty, which no value of ours is, if it is not base64 in a string.
+    pub(super) value: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +53,7 @@ struct Body<'a> {
     in_reply_to: Option<u64>,
     code: Option<i64>,
     #[serde(borrow)]
-    value: Option<Cow<'a, str>>,
+    value: Option<&'a RawValue>,
     #[serde(borrow)]
     bytes: Option<Cow<'a, str>>,
 }
@@ -64,7 +65,8 @@ impl ServerLine {
         if src == lin_kv::ADDRESS {
             return Some(Self::understand(line, |body| {
                 let in_reply_to = body.in_reply_to.ok_or("it answers nothing")?;
-                let value = body.value.map(|text| decode(&text).unwrap_or_default());
+                let value =
+                    body.value.and_then(|value| decode_json(value.get())).unwrap_or_default();
                 let (kind, code) = (body.kind.into(), body.code);
                 Ok(Self::Answer(Answer { in_reply_to, kind, code, value }))
             }));
@@ -97,6 +99,10 @@ pub(super) fn write_to_peer(src: &str, dest: &str, bytes: &[u8], out: &mut Vec<u
 /// Bytes as text that JSON need not escape.
 pub(super) fn encode(bytes: &[u8]) -> String {
     STANDARD_NO_PAD.encode(bytes)
+}
+
+fn decode_json(json: &str) -> Option<Vec<u8>> {
+    decode(&serde_json::from_str::<Cow<'_, str>>(json).ok()?)
 }
 
 fn decode(text: &str) -> Option<Vec<u8>> {

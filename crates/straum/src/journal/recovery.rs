@@ -275,8 +275,9 @@ fn read_segment<F: Files>(
         }
         _ => return Err(damaged(name, 0)),
     };
-    if file_bytes != header.size_bytes.into() {
-        let byte = file_bytes.min(header.size_bytes.into());
+    let size_bytes = u64::from(header.size_bytes);
+    if file_bytes != size_bytes {
+        let byte = file_bytes.min(size_bytes);
         return Err(OpenError::Damaged { file: name.into(), byte });
     }
     bytes.resize(header.size_bytes as usize, 0);

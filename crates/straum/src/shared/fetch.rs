@@ -29,8 +29,9 @@ const MOST_KEPT: usize = 2048;
 pub(super) struct Fetch {
     /// Entries that wait for those before them.
     learnt: BTreeMap<Position, Arc<[u8]>>,
-    /// All entries before this position exist, as far as we know.
+    /// All entries before this position exist, as far as we know, and since when we do.
     known_end: Position,
+    known_since_ns: u64,
     /// Since when the next entry is known to exist and is not here.
     behind_since_ns: Option<u64>,
     asked: BTreeMap<Place, Asked>,
@@ -70,6 +71,7 @@ impl Fetch {
         Self {
             learnt: BTreeMap::new(),
             known_end: 0,
+            known_since_ns: 0,
             behind_since_ns: None,
             asked: BTreeMap::new(),
             fences: Vec::new(),
@@ -115,13 +117,25 @@ impl Fetch {
     }
 
     /// The entry at this position exists.
-    pub(super) fn exists(&mut self, position: Position) {
-        self.known_end = self.known_end.max(position.saturating_add(1));
+    pub(super) fn exists(&mut self, position: Position, now_ns: u64) {
+        if self.known_end <= position {
+            self.known_end = position.saturating_add(1);
+            self.known_since_ns = now_ns;
+        }
+    }
+
+    /// A read that began after we had heard of later entries has found this position absent: who told us of
+    /// them was wrong.
+    fn does_not_exist(&mut self, position: Position, asked_at_ns: u64) {
+        if self.known_end > position && self.known_since_ns <= asked_at_ns {
+            self.known_end = position;
+            self.learnt.split_off(&position);
+        }
     }
 
     /// An entry has come.
-    pub(super) fn learn(&mut self, position: Position, next: Position, entry: &[u8]) {
-        self.exists(position);
+    pub(super) fn learn(&mut self, position: Position, next: Position, entry: &[u8], now_ns: u64) {
+        self.exists(position, now_ns);
         if position == next || (position > next && self.learnt.len() < MOST_KEPT) {
             self.learnt.entry(position).or_insert_with(|| entry.into());
         }
@@ -166,14 +180,23 @@ impl Fetch {
         }
     }
 
-    pub(super) fn absent(&mut self, place: Place, now_ns: u64, store: &mut StoreLine) {
-        let Some(asked) = self.close(place, now_ns, store) else { return };
+    pub(super) fn absent(
+        &mut self,
+        place: Place,
+        asked_at_ns: u64,
+        now_ns: u64,
+        store: &mut StoreLine,
+    ) {
+        if self.close(place, now_ns, store).is_none() {
+            return;
+        }
         match place {
             Place::Run(run) => {
                 self.missing_run = Some(self.missing_run.map_or(run, |other| other.min(run)));
             }
             Place::Entry(position) => {
-                for fence in self.fences.iter_mut().filter(|f| f.since_ns <= asked.first_ns) {
+                self.does_not_exist(position, asked_at_ns);
+                for fence in self.fences.iter_mut().filter(|f| f.since_ns <= asked_at_ns) {
                     fence.bound = Some(fence.bound.map_or(position, |other| other.min(position)));
                 }
             }
@@ -240,6 +263,9 @@ impl Fetch {
         let look_end = next + u64::from(std::mem::take(&mut self.look));
         let end = gap_end.max(look_end).max(self.fence_end(next));
         let in_run = |position: &Position| {
+            if *position < look_end {
+                return false; // Our proposal waits for it, and asks once.
+            }
             let run = Place::Run(position / RUN_ENTRIES);
             wanted.contains(&run) || self.asked.contains_key(&run)
         };

@@ -57,7 +57,7 @@ impl Member {
             PutAnswer::Created => self.created(now_ns),
             PutAnswer::Taken => {
                 proposal.taken(now_ns, &mut self.store);
-                self.fetch.exists(position);
+                self.fetch.exists(position, now_ns);
             }
             PutAnswer::Unknown => proposal.failed(now_ns, &mut self.store),
         }
@@ -68,7 +68,7 @@ impl Member {
         let Some(proposal) = self.proposal.take() else { return };
         proposal.created(now_ns, &mut self.store);
         let Proposal { position, entry, .. } = proposal;
-        self.fetch.learn(position, self.applied.next(), &entry);
+        self.fetch.learn(position, self.applied.next(), &entry, now_ns);
         self.apply_learnt(now_ns);
         let told: Arc<[u8]> = Message::Tell { position, entry: &entry }.to_bytes().into();
         for peer in self.peers.all() {
@@ -101,7 +101,7 @@ impl Member {
         let next = self.applied.next();
         if position >= next {
             self.peers.created(peer, now_ns);
-            self.fetch.learn(position, next, entry);
+            self.fetch.learn(position, next, entry, now_ns);
         }
         if let Some(peer) = self.peers.worried(now_ns) {
             self.tell(now_ns, peer, &Message::Alive);
@@ -118,7 +118,7 @@ impl Member {
         let next = self.applied.next();
         self.fetch.found_entry(position, now_ns, &mut self.store);
         if position >= next {
-            self.fetch.learn(position, next, entry);
+            self.fetch.learn(position, next, entry, now_ns);
             if !self.fetch.reads_on() {
                 // Nobody told us: there may be more.
                 self.peers.nobody_told();
@@ -130,17 +130,21 @@ impl Member {
     pub(super) fn found_run(&mut self, now_ns: u64, run: u64, bytes: &[u8]) {
         self.fetch.found_run(run, now_ns, &mut self.store);
         match format::read_run(bytes) {
+            Ok(entries) if entries.len() as u64 != RUN_ENTRIES => {
+                self.failure =
+                    Some(format!("run {run} of the journal has {} entries", entries.len()));
+            }
             Ok(entries) => {
                 for (position, entry) in (run * RUN_ENTRIES..).zip(entries) {
-                    self.fetch.learn(position, self.applied.next(), entry);
+                    self.fetch.learn(position, self.applied.next(), entry, now_ns);
                 }
             }
             Err(why) => self.failure = Some(format!("run {run} of the journal: {why}")),
         }
     }
 
-    pub(super) fn found_nothing(&mut self, now_ns: u64, place: Place) {
-        self.fetch.absent(place, now_ns, &mut self.store);
+    pub(super) fn found_nothing(&mut self, now_ns: u64, place: Place, asked_at_ns: u64) {
+        self.fetch.absent(place, asked_at_ns, now_ns, &mut self.store);
         let at_place = |one: &&mut Proposal| Place::Entry(one.position) == place;
         if let Some(proposal) = self.proposal.as_mut().filter(at_place) {
             proposal.absent(now_ns, &mut self.store, &mut self.effects);

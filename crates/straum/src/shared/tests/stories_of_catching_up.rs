@@ -1,7 +1,8 @@
 //! Coming late, falling behind, and reading what others wrote. Never faster than the store answers.
 
 use super::world::{Flight, HOP_NS, World};
-use crate::shared::{MILLISECOND_NS, Outcome, Place};
+use crate::shared::format::Message;
+use crate::shared::{MILLISECOND_NS, Outcome, Peer, Place};
 
 #[test]
 fn a_member_is_ready_when_it_has_all_that_was_there_when_it_started() {
@@ -100,4 +101,59 @@ fn who_is_read_from_and_has_heard_nothing_looks_for_the_next_reader() {
     world.pass_ms(10);
     assert_eq!(world.log(1), ["a"]);
     assert!(now_ns > 300 * MILLISECOND_NS);
+}
+
+/// The run that holds the position is asked for, and never answered.
+#[test]
+fn an_unknown_outcome_is_read_even_if_a_run_is_asked_for() {
+    let later_run = |flight: &Flight| match flight {
+        Flight::Get { place: Place::Run(run), .. } => *run >= 4,
+        _ => false,
+    };
+    let mut world = World::new(1);
+    world.fill(64 * 3 + 63);
+    world.lose = Box::new(later_run);
+    world.members[0] = world.start(1);
+    world.pass_ms(100);
+    assert!(world.members[0].is_ready());
+    world.send(0, 1, "a");
+    world.pass_ms(50);
+    let mut lost = false;
+    world.lose = Box::new(move |flight| match flight {
+        Flight::Put { place: Place::Entry(_), .. } => !std::mem::replace(&mut lost, true),
+        flight => later_run(flight),
+    });
+    world.send(0, 2, "b");
+    world.pass_ms(2_000);
+    world.lose = Box::new(|_| false);
+    world.pass_ms(10_000);
+    assert!(world.sent_after(2, 0).is_some());
+}
+
+#[test]
+fn a_run_that_has_not_all_its_entries_ends_the_member() {
+    let mut world = World::new(1);
+    world.fill(64 * 2);
+    world.store.insert(Place::Run(1), vec![1].into());
+    world.members[0] = world.start(1);
+    world.pass_ms(1_000);
+    assert_eq!(world.members[0].failure(), Some("run 1 of the journal has 0 entries"));
+}
+
+/// Somebody tells of an entry that there is not, and cannot be for long.
+#[test]
+fn who_is_told_of_what_does_not_exist_finds_out_and_goes_on() {
+    let mut world = World::new(2);
+    world.send(0, 1, "a");
+    world.pass_ms(100);
+    let entry = world.store[&Place::Entry(0)].clone();
+    let wrong = Message::Tell { position: 1 << 40, entry: &entry }.to_bytes();
+    let now_ns = world.now_ns;
+    world.members[1].told(now_ns, Peer(0), &wrong).unwrap();
+    world.pass_ms(2_000);
+    let asked = world.count(Flight::is_get);
+    assert!(asked < 200, "{asked}");
+    world.send(1, 2, "b");
+    world.pass_ms(2_000);
+    assert_eq!(world.log(0), ["a", "b"]);
 }

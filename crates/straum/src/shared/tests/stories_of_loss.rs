@@ -151,7 +151,7 @@ fn a_store_that_answers_with_errors_is_asked_again() {
     world.members[0].put_answered(now_ns, Place::Entry(0), PutAnswer::Unknown);
     world.pass_ms(400);
     let now_ns = world.now_ns;
-    world.members[0].get_answered(now_ns, Place::Entry(0), GetAnswer::Unknown);
+    world.members[0].get_answered(now_ns, Place::Entry(0), 0, GetAnswer::Unknown);
     world.lose = Box::new(|_| false);
     world.pass_ms(2_000);
     assert_eq!(world.log(0), ["a"]);
@@ -180,7 +180,7 @@ fn garbage_is_refused_when_told_and_ends_the_member_when_stored() {
         assert!(world.members[0].told(0, Peer(0), garbage).is_err());
     }
     let now_ns = world.now_ns;
-    world.members[0].get_answered(now_ns, Place::Entry(0), GetAnswer::Found(b"\x09"));
+    world.members[0].get_answered(now_ns, Place::Entry(0), 0, GetAnswer::Found(b"\x09"));
     let failure = world.members[0].failure().unwrap();
     assert_eq!(failure, "entry 0 of the journal: it is of version 9, not 1");
     assert_eq!(world.members[0].wake_at_ns(), None);

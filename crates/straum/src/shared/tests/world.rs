@@ -17,9 +17,9 @@ pub(super) const HOP_NS: u64 = MILLISECOND_NS;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Flight {
     Put { from: usize, place: Place, bytes: Arc<[u8]> },
-    Get { from: usize, place: Place },
+    Get { from: usize, place: Place, asked_at_ns: u64 },
     PutAnswer { to: usize, place: Place, answer: PutAnswer },
-    GetAnswer { to: usize, place: Place, found: Option<Arc<[u8]>> },
+    GetAnswer { to: usize, place: Place, asked_at_ns: u64, found: Option<Arc<[u8]>> },
     Told { from: usize, to: usize, bytes: Arc<[u8]> },
 }
 
@@ -138,7 +138,7 @@ impl World {
             for effect in self.members[from].effects().collect::<Vec<_>>() {
                 self.fly(match effect {
                     Effect::Put { place, bytes } => Flight::Put { from, place, bytes },
-                    Effect::Get { place } => Flight::Get { from, place },
+                    Effect::Get { place } => Flight::Get { from, place, asked_at_ns: self.now_ns },
                     Effect::Tell { peer, bytes } => {
                         Flight::Told { from, to: index_of(peer, from), bytes }
                     }
@@ -163,16 +163,16 @@ impl World {
                 self.store.entry(place).or_insert(bytes);
                 self.fly(Flight::PutAnswer { to: from, place, answer });
             }
-            Flight::Get { from, place } => {
+            Flight::Get { from, place, asked_at_ns } => {
                 let found = self.store.get(&place).cloned();
-                self.fly(Flight::GetAnswer { to: from, place, found });
+                self.fly(Flight::GetAnswer { to: from, place, asked_at_ns, found });
             }
             Flight::PutAnswer { to, place, answer } => {
                 self.members[to].put_answered(now_ns, place, answer);
             }
-            Flight::GetAnswer { to, place, found } => {
+            Flight::GetAnswer { to, place, asked_at_ns, found } => {
                 let answer = found.as_deref().map_or(GetAnswer::Absent, GetAnswer::Found);
-                self.members[to].get_answered(now_ns, place, answer);
+                self.members[to].get_answered(now_ns, place, asked_at_ns, answer);
             }
             Flight::Told { from, to, bytes } => {
                 self.members[to].told(now_ns, peer_of(from, to), &bytes).unwrap();
