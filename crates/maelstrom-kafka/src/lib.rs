@@ -14,6 +14,7 @@ mod node;
 mod refusal;
 mod reply;
 mod request;
+mod scan;
 
 pub use cluster::{ClusterNode, LATE_NS};
 pub use lines::{Line, LineBuffer, MAX_LINE_BYTES};
