@@ -4,9 +4,6 @@
 /// How deep a value may be nested.
 const MAX_DEPTH: u32 = 8;
 
-/// A longer string is looked for the end of with SIMD.
-const SHORT_BYTES: usize = 24;
-
 /// A place in a JSON text. Every method is at a new place afterwards, or declines: then the place is lost.
 #[derive(Debug)]
 pub(crate) struct Scan<'a> {
@@ -82,21 +79,9 @@ impl<'a> Scan<'a> {
         let start = self.at;
         self.expect(b'"')?;
         let rest = self.text.as_bytes().get(self.at..)?;
-        let short = rest.iter().take(SHORT_BYTES).position(|&byte| is_special(byte));
-        let length = match short {
-            Some(length) if rest[length] == b'"' => length,
-            Some(_) => return None,
-            None => {
-                let length = memchr::memchr(b'"', rest)?;
-                // Without an early end, this loop is made of SIMD instructions.
-                let special = |special, &byte| special | is_special(byte);
-                if rest[..length].iter().fold(false, special) {
-                    return None;
-                }
-                length
-            }
-        };
-        self.at += length + 1;
+        let length = plain_bytes(rest);
+        self.at += length;
+        self.expect(b'"')?;
         self.text.get(start..self.at)
     }
 
@@ -128,9 +113,31 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether a byte ends a string, or means that it is not a plain one.
-fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+/// How many bytes there are before one that ends a string or means that it is not a plain one: eight at a
+/// time, since most strings are no longer than that.
+fn plain_bytes(bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while let Some(eight) = bytes.get(count..).and_then(|rest| rest.first_chunk()) {
+        let special = first_special(u64::from_le_bytes(*eight));
+        if special < 8 {
+            return count + special;
+        }
+        count += 8;
+    }
+    let special = |&byte: &u8| byte < 0x20 || byte == b'"' || byte == b'\\';
+    count + bytes[count..].iter().position(special).unwrap_or(bytes.len() - count)
+}
+
+/// The place of the first of eight bytes, the lowest being the first, that is a quote, a backslash or below
+/// 0x20; 8 if there is none.
+fn first_special(eight: u64) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    // The highest bit of each byte that is zero; above the first such byte there may be others.
+    let zeros = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
+    let quotes = zeros(eight ^ (ONES * u64::from(b'"')));
+    let backslashes = zeros(eight ^ (ONES * u64::from(b'\\')));
+    let controls = zeros(eight & (ONES * 0xe0));
+    ((quotes | backslashes | controls).trailing_zeros() / 8) as usize
 }
 
 /// A string as [`Scan::string`] reads it, without its quotes.
@@ -196,6 +203,22 @@ mod tests {
         ];
         for text in texts {
             assert_eq!(whole(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_special_byte_is_found_wherever_it_is_and_whatever_stands_around_it() {
+        for special in [b'"', b'\\', 0, 1, 0x1f] {
+            for around in [b'!', b' ', b'#', b'[', b']', 0x7f, 0x80, 0xff, b'a'] {
+                for length in 0..20 {
+                    let plain = vec![around; length];
+                    assert_eq!(plain_bytes(&plain), length);
+                    assert_eq!(
+                        plain_bytes(&[&plain[..], &[special, around, special, 0]].concat()),
+                        length
+                    );
+                }
+            }
         }
     }
 
