@@ -26,13 +26,13 @@ impl<'a> Scan<'a> {
         &mut self,
         mut member: impl FnMut(&mut Self, &'a str) -> Option<()>,
     ) -> Option<()> {
-        self.expect(b'{')?;
+        self.eat(b'{')?;
         if self.peek()? == b'}' {
-            return self.expect(b'}');
+            return self.eat(b'}');
         }
         loop {
             let name = self.string()?;
-            self.expect(b':')?;
+            self.eat(b':')?;
             member(self, unquoted(name))?;
             match self.next()? {
                 b',' => {}
@@ -60,9 +60,9 @@ impl<'a> Scan<'a> {
     }
 
     fn array(&mut self, depth: u32) -> Option<()> {
-        self.expect(b'[')?;
+        self.eat(b'[')?;
         if self.peek()? == b']' {
-            return self.expect(b']');
+            return self.eat(b']');
         }
         loop {
             self.skip(depth + 1)?;
@@ -77,11 +77,11 @@ impl<'a> Scan<'a> {
     /// A string, as its text with the quotes.
     pub(crate) fn string(&mut self) -> Option<&'a str> {
         let start = self.at;
-        self.expect(b'"')?;
+        self.eat(b'"')?;
         let rest = self.text.as_bytes().get(self.at..)?;
         let length = plain_bytes(rest);
         self.at += length;
-        self.expect(b'"')?;
+        self.eat(b'"')?;
         self.text.get(start..self.at)
     }
 
@@ -108,7 +108,7 @@ impl<'a> Scan<'a> {
         Some(byte)
     }
 
-    fn expect(&mut self, byte: u8) -> Option<()> {
+    fn eat(&mut self, byte: u8) -> Option<()> {
         (self.next()? == byte).then_some(())
     }
 }
