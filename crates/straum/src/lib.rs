@@ -28,6 +28,7 @@ pub mod journal;
 mod log;
 mod logs;
 mod poll;
+mod random;
 pub mod shared;
 
 pub use chunk::{Budget, Chunk, Messages};

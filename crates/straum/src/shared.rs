@@ -26,7 +26,6 @@ mod pace;
 mod peers;
 mod pool;
 mod proposal;
-mod random;
 mod round_trip;
 mod rules;
 mod runs;

@@ -11,12 +11,11 @@ use std::rc::Rc;
 
 use self::content::Write;
 use self::names::{Names, Shared};
-use self::random::Random;
 use super::{File, Files};
+use crate::random::Random;
 
 mod content;
 mod names;
-mod random;
 #[cfg(test)]
 mod tests;
 
@@ -78,18 +77,13 @@ impl SimulatedFiles {
     pub fn crash(&self) {
         let disk = &mut *self.disk.borrow_mut();
         disk.names.crash(&mut disk.random);
-        disk.is_off = false;
-        disk.boot += 1;
-        self.boot.set(disk.boot);
+        self.boot.set(disk.start_again());
     }
 
     /// The process ends, however it ends, and the machine goes on: what was not synced can still be read,
     /// and is still not synced. Every file that was open and every other clone of this folder is dead.
     pub fn kill(&self) {
-        let disk = &mut *self.disk.borrow_mut();
-        disk.is_off = false;
-        disk.boot += 1;
-        self.boot.set(disk.boot);
+        self.boot.set(self.disk.borrow_mut().start_again());
     }
 
     /// From now on, syncs succeed and do nothing: the disk that no journal can bear, by which a test proves
@@ -120,6 +114,13 @@ impl SimulatedFiles {
 }
 
 impl Disk {
+    /// All handles so far are dead: those from now on have the number that this gives.
+    fn start_again(&mut self) -> u64 {
+        self.is_off = false;
+        self.boot += 1;
+        self.boot
+    }
+
     fn check_power(&self, boot: u64) -> io::Result<()> {
         if self.is_off || boot != self.boot {
             return Err(io::Error::other("the simulated machine has crashed"));

@@ -1,8 +1,8 @@
 //! How long answers take: a running mean and its deviation, and what follows for waiting. Never reads a
 //! clock.
 
-use super::random::Random;
 use super::{MILLISECOND_NS, SECOND_NS};
+use crate::random::Random;
 
 /// The least and the most that is waited for an answer before it is asked again.
 const LEAST_TIMEOUT_NS: u64 = 200 * MILLISECOND_NS;

@@ -1,7 +1,7 @@
 //! How long the store takes to answer, and when to ask it again. Never asks.
 
-use super::random::Random;
 use super::round_trip::RoundTrip;
+use crate::random::Random;
 
 /// What is known of the store's answers.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! What is in a simulated file: what everybody reads, and what the disk would hold after a crash.
 //! Never knows the file's name.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// A disk writes a sector whole or not at all.
 const SECTOR_BYTES: usize = 512;

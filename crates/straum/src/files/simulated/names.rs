@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 
 use super::content::Content;
-use super::random::Random;
+use crate::random::Random;
 
 /// A file, which lives as long as a name or a handle leads to it.
 pub(super) type Shared = Rc<RefCell<Content>>;

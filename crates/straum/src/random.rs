@@ -1,11 +1,12 @@
 //! Chance that a seed decides, once and for all: `SplitMix64` (Steele, Lea and Flood, "Fast splittable
-//! pseudorandom number generators", 2014). Never good enough for secrets.
+//! pseudorandom number generators", 2014). Never good enough for secrets, and nothing that must be true depends
+//! on it.
 
 #[derive(Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -16,17 +17,27 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number from 0 to `limit`, inclusive.
-    pub(super) fn up_to(&mut self, limit: usize) -> usize {
-        let choices = (limit as u64).saturating_add(1);
-        usize::try_from(self.next() % choices).unwrap_or(limit)
+    /// A number below `limit`, which is not 0; about evenly.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit.max(1)
     }
 
-    pub(super) fn coin(&mut self) -> bool {
+    /// Between half of `span` and one and a half of it.
+    pub(crate) fn around(&mut self, span: u64) -> u64 {
+        span / 2 + self.below(span)
+    }
+
+    /// A number from 0 to `limit`, inclusive.
+    pub(crate) fn up_to(&mut self, limit: usize) -> usize {
+        let choices = (limit as u64).saturating_add(1);
+        usize::try_from(self.below(choices)).unwrap_or(limit)
+    }
+
+    pub(crate) fn coin(&mut self) -> bool {
         self.up_to(1) == 1
     }
 
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.up_to(last));
         }
