@@ -108,8 +108,8 @@ Under Maelstrom:
     --concurrency 2n --time-limit 20 --rate 1000
 
 Exit codes:
-  0  the input ended and everything was answered that needs nobody else, or SIGTERM or SIGINT came and the batch at hand
-     was finished (a signal a second or more after the first does not wait for that)
+  0  the input ended and everything was answered that needs nobody else, or SIGTERM or SIGINT came and
+     the batch at hand was finished (a signal a second or more after the first does not wait for that)
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value
   3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was lost
