@@ -189,6 +189,11 @@ impl Budget {
         allowed
     }
 
+    /// Whether no message, however small, is allowed any more.
+    pub(crate) fn is_spent(&self) -> bool {
+        !self.first && self.left_bytes < MESSAGE_OVERHEAD_BYTES
+    }
+
     /// From now on, what is not within the budget is not allowed.
     pub(crate) fn no_longer_first(&mut self) {
         self.first = false;

@@ -80,7 +80,9 @@ impl SealedSegments {
     ) -> Result<Vec<Chunk>, ReadError> {
         let mut from = from.max(self.first_left(files, number)?);
         let mut chunks = Vec::new();
-        while let Some((sealed, row)) = self.find(files, number, from)? {
+        while !budget.is_spent()
+            && let Some((sealed, row)) = self.find(files, number, from)?
+        {
             let before = chunks.len();
             sealed.read_chunks(&row, from, &mut budget, &mut chunks)?;
             match chunks.last() {
