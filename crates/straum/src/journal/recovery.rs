@@ -38,7 +38,7 @@ use crate::journal::format::{
     read_entry, read_segment_header,
 };
 use crate::journal::sealed::sealing::Sealing;
-use crate::journal::sealed::{HeaderError, SealedSegments, read_header, sealed_name};
+use crate::journal::sealed::{SealedSegments, read_header, sealed_name};
 use crate::journal::{NEW_SUFFIX, ReadError, segment_name};
 use crate::logs::Logs;
 
@@ -168,12 +168,7 @@ fn read_sealed(files: &impl Files, names: &[String]) -> Result<SealedSegments, O
         {
             return Err(OpenError::Missing { file: expected });
         }
-        let header = read_header(&files.open(name)?, name).map_err(|error| match error {
-            HeaderError::Io(error) => OpenError::Io(error),
-            HeaderError::Version(version) => OpenError::Version { file: name.clone(), version },
-            HeaderError::Damaged { byte } => OpenError::Damaged { file: name.clone(), byte },
-        })?;
-        sealed.push(header);
+        sealed.push(read_header(files, name)?);
     }
     Ok(sealed)
 }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::chunk::{Budget, Chunk};
 use crate::files::{File, Files};
 use crate::journal::format::Damage;
+use crate::journal::recovery::OpenError;
 use crate::journal::{ReadError, SEALED_SUFFIX};
 use crate::log::Log;
 use crate::logs::Logs;
@@ -125,36 +126,23 @@ impl SealedSegments {
 }
 
 /// Reads the header of a sealed segment, and sees that the file has the size that it says.
-pub(crate) fn read_header<T: File>(file: &T, name: &str) -> Result<Header, HeaderError> {
+pub(crate) fn read_header(files: &impl Files, name: &str) -> Result<Header, OpenError> {
+    let damaged = |byte| OpenError::Damaged { file: name.into(), byte };
+    let file = files.open(name)?;
     let file_bytes = file.size_bytes()?;
     let mut bytes = [0; HEADER_BYTES];
     if file_bytes < bytes.len() as u64 {
-        return Err(HeaderError::Damaged { byte: 0 });
+        return Err(damaged(0));
     }
     file.read_at(0, &mut bytes)?;
     match Header::read(&bytes) {
-        Ok(header) if sealed_name(header.first_position) != name => {
-            Err(HeaderError::Damaged { byte: 0 })
-        }
+        Ok(header) if sealed_name(header.first_position) != name => Err(damaged(0)),
         Ok(header) if header.size_bytes != file_bytes => {
-            Err(HeaderError::Damaged { byte: header.size_bytes.min(file_bytes) })
+            Err(damaged(header.size_bytes.min(file_bytes)))
         }
         Ok(header) => Ok(header),
-        Err(Damage::Version(version)) => Err(HeaderError::Version(version)),
-        Err(_) => Err(HeaderError::Damaged { byte: 0 }),
-    }
-}
-
-/// What is wrong with a header.
-pub(crate) enum HeaderError {
-    Io(io::Error),
-    Version(u32),
-    Damaged { byte: u64 },
-}
-
-impl From<io::Error> for HeaderError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+        Err(Damage::Version(version)) => Err(OpenError::Version { file: name.into(), version }),
+        Err(_) => Err(damaged(0)),
     }
 }
 
