@@ -10,8 +10,10 @@ use std::fmt;
 use straum::shared::format::Message as PeerMessage;
 use straum::shared::{Effect, Member, Outcome, Pacing, Peer, Settings};
 
+use crate::fields::Fields;
 use crate::identity::{Identity, to_json};
 use crate::node::{HandleError, commit_refusal, poll_refusal, send_refusal};
+use crate::reader::Reader;
 use crate::refusal::{Code, Refusal};
 use crate::reply::Reply;
 use crate::request::{Body, Kind, Message};
@@ -26,6 +28,7 @@ pub struct ClusterNode {
     make: Box<MakeMember>,
     instance: u64,
     max_poll_bytes: u64,
+    reader: Reader,
     serving: Option<Serving>,
 }
 
@@ -59,7 +62,13 @@ impl ClusterNode {
         instance: u64,
         make: impl Fn(Settings, u64) -> Member + 'static,
     ) -> Self {
-        Self { make: Box::new(make), instance, max_poll_bytes, serving: None }
+        Self {
+            make: Box::new(make),
+            instance,
+            max_poll_bytes,
+            reader: Reader::default(),
+            serving: None,
+        }
     }
 
     /// Handles a line, given without its end.
@@ -77,10 +86,12 @@ impl ClusterNode {
         {
             serving.take(now_ns, server_line);
         } else {
-            let message = Message::parse(line).map_err(HandleError::Unanswerable)?;
+            let mut fields = Fields::default();
+            let message = Message::read(&mut self.reader, line, &mut fields)
+                .map_err(HandleError::Unanswerable)?;
             if let Err(refusal) = self.answer(now_ns, &message, out) {
-                let our_id = self.serving.as_ref().map(|serving| serving.src.as_str());
-                let src = our_id.or(message.dest).unwrap_or("\"\"");
+                let our_id = self.serving.as_ref().map(|serving| serving.src.as_bytes());
+                let src = our_id.or(message.dest).unwrap_or(b"\"\"");
                 Reply { src, dest: message.src, in_reply_to: message.msg_id }.error(out, &refusal);
             }
         }
@@ -127,7 +138,7 @@ impl ClusterNode {
         let Message { src: dest, msg_id, body, .. } = message;
         if body.kind()? == Kind::Init {
             let src = self.init(now_ns, body)?;
-            Reply { src, dest, in_reply_to: msg_id }.init_ok(out);
+            Reply { src: src.as_bytes(), dest, in_reply_to: msg_id }.init_ok(out);
             return Ok(());
         }
         let Some(serving) = &mut self.serving else {
@@ -194,7 +205,7 @@ impl Serving {
             Kind::Init => return Ok(()),
             Kind::Send => {
                 let (key, msg) = (body.key()?, body.msg()?);
-                let sent = self.member.send(now_ns, token, &key, msg.as_bytes());
+                let sent = self.member.send(now_ns, token, &key, msg);
                 sent.map_err(|why| send_refusal(&why))?;
                 Question::Send
             }
@@ -257,7 +268,8 @@ impl Serving {
 
     fn reply(&self, waiting: &Waiting, offset: Option<u64>, out: &mut Vec<u8>) {
         let engine = self.member.engine();
-        let reply = Reply { src: &self.src, dest: &waiting.dest, in_reply_to: &waiting.msg_id };
+        let reply =
+            Reply { src: self.src.as_bytes(), dest: &waiting.dest, in_reply_to: &waiting.msg_id };
         match (&waiting.question, offset) {
             (Question::Send, Some(offset)) => reply.send_ok(out, offset),
             (Question::Send, None) => {}

@@ -8,9 +8,11 @@
 //! waits.
 
 mod cluster;
+mod fields;
 mod identity;
 mod lines;
 mod node;
+mod reader;
 mod refusal;
 mod reply;
 mod request;

@@ -5,7 +5,9 @@ use std::fmt;
 
 use straum::{Engine, Journal, MemoryJournal, ReadError, Refused};
 
+use crate::fields::{Fields, Json};
 use crate::identity::Identity;
+use crate::reader::Reader;
 use crate::refusal::{Code, Refusal};
 use crate::reply::Reply;
 use crate::request::{Body, Kind, Message, Unanswerable};
@@ -13,6 +15,7 @@ use crate::request::{Body, Kind, Message, Unanswerable};
 /// A single node of Maelstrom's `kafka` workload.
 pub struct Node<J = MemoryJournal> {
     open: Box<OpenEngine<J>>,
+    reader: Reader,
     serving: Option<Serving<J>>,
     max_poll_bytes: u64,
     /// Whether it may turn out to be a member of a cluster, which keeps everything in the store.
@@ -26,7 +29,7 @@ type OpenEngine<J> = dyn FnMut(&str) -> Result<Engine<J>, String>;
 struct Serving<J> {
     identity: Identity,
     /// Its name as a JSON string: the `src` of every reply.
-    src: String,
+    src: Vec<u8>,
     engine: Engine<J>,
 }
 
@@ -56,7 +59,13 @@ impl<J: Journal> Node<J> {
         max_poll_bytes: u64,
         open: impl FnMut(&str) -> Result<Engine<J>, String> + 'static,
     ) -> Self {
-        Self { open: Box::new(open), serving: None, max_poll_bytes, may_join: false }
+        Self {
+            open: Box::new(open),
+            reader: Reader::default(),
+            serving: None,
+            max_poll_bytes,
+            may_join: false,
+        }
     }
 
     /// Handles a line, given without its end, and appends the reply, a whole line, to `out`.
@@ -66,15 +75,17 @@ impl<J: Journal> Node<J> {
     /// # Errors
     /// [`HandleError`]; nothing was appended.
     pub fn handle(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), HandleError> {
+        let mut fields = Fields::default();
         let Message { src, dest, msg_id, body } =
-            Message::parse(line).map_err(HandleError::Unanswerable)?;
+            Message::read(&mut self.reader, line, &mut fields)
+                .map_err(HandleError::Unanswerable)?;
         match self.answer(&body, src, msg_id, out) {
             Ok(()) => Ok(()),
             Err(Trouble::Open(reason)) => Err(HandleError::Open(reason)),
             Err(Trouble::Cluster) => Err(HandleError::Cluster),
             Err(Trouble::Refused(refusal)) => {
-                let our_id = self.serving.as_ref().map(|serving| serving.src.as_str());
-                let our_src = our_id.or(dest).unwrap_or("\"\"");
+                let our_id = self.serving.as_ref().map(|serving| serving.src.as_slice());
+                let our_src = our_id.or(dest).unwrap_or(b"\"\"");
                 Reply { src: our_src, dest: src, in_reply_to: msg_id }.error(out, &refusal);
                 Ok(())
             }
@@ -93,8 +104,8 @@ impl<J: Journal> Node<J> {
     fn answer(
         &mut self,
         body: &Body<'_>,
-        dest: &str,
-        in_reply_to: &str,
+        dest: Json<'_>,
+        in_reply_to: Json<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Trouble> {
         let kind = body.kind()?;
@@ -110,7 +121,7 @@ impl<J: Journal> Node<J> {
             Kind::Init => reply.init_ok(out),
             Kind::Send => {
                 let (key, msg) = (body.key()?, body.msg()?);
-                let offset = engine.send(&key, msg.as_bytes()).map_err(|why| send_refusal(&why))?;
+                let offset = engine.send(&key, msg).map_err(|why| send_refusal(&why))?;
                 reply.send_ok(out, offset);
             }
             Kind::Poll => {
@@ -142,7 +153,7 @@ impl<J: Journal> Node<J> {
         if identity.node_ids.len() > 1 {
             return Err(self.several_nodes(&identity));
         }
-        let src = identity.src();
+        let src = identity.src().into_bytes();
         let engine = (self.open)(&identity.node_id).map_err(Trouble::Open)?;
         self.serving = Some(Serving { identity, src, engine });
         Ok(())

@@ -5,14 +5,15 @@
 
 use straum::{Offset, Polled};
 
+use crate::fields::Json;
 use crate::refusal::Refusal;
 
-/// Where a reply goes: the envelope around its body. Every text is JSON already.
+/// Where a reply goes: the envelope around its body. Every part is JSON already.
 #[derive(Clone, Copy)]
 pub(crate) struct Reply<'a> {
-    pub(crate) src: &'a str,
-    pub(crate) dest: &'a str,
-    pub(crate) in_reply_to: &'a str,
+    pub(crate) src: Json<'a>,
+    pub(crate) dest: Json<'a>,
+    pub(crate) in_reply_to: Json<'a>,
 }
 
 impl Reply<'_> {
@@ -76,12 +77,14 @@ impl Reply<'_> {
     }
 
     fn line(self, out: &mut Vec<u8>, kind: &str, fields: impl FnOnce(&mut Vec<u8>)) {
-        for part in ["{\"src\":", self.src, ",\"dest\":", self.dest, ",\"body\":{\"type\":\""] {
-            out.extend_from_slice(part.as_bytes());
-        }
-        for part in [kind, "\",\"in_reply_to\":", self.in_reply_to] {
-            out.extend_from_slice(part.as_bytes());
-        }
+        out.extend_from_slice(b"{\"src\":");
+        out.extend_from_slice(self.src);
+        out.extend_from_slice(b",\"dest\":");
+        out.extend_from_slice(self.dest);
+        out.extend_from_slice(b",\"body\":{\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\",\"in_reply_to\":");
+        out.extend_from_slice(self.in_reply_to);
         fields(out);
         out.extend_from_slice(b"}}\n");
     }

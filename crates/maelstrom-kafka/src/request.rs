@@ -1,5 +1,5 @@
-//! Reading a line: what Maelstrom's JSON says, as borrowed Rust values. Never holds state, and never
-//! passes a message through anything that could change it.
+//! What a line asks for, as borrowed Rust values. Never holds state, and never passes a message through
+//! anything that could change it.
 //!
 //! Source of the format: Maelstrom's `doc/protocol.md` and `doc/workloads.md`, "Workload: Kafka".
 
@@ -7,12 +7,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use straum::Offset;
 
+use crate::fields::{Fields, Json, Name, Text};
+use crate::reader::Reader;
 use crate::refusal::{Code, Refusal};
-use crate::scan::{Scan, unquoted};
+use crate::scan::Plain;
 
 /// How deep a message may be nested. A poll's reply puts it 5 levels deeper, and the sum stays below
 /// 128, the depth at which common JSON parsers give up: what was sent can always be polled.
@@ -28,11 +29,11 @@ const REASON_BYTES: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Message<'a> {
     /// The sender, as the JSON string it came as.
-    pub(crate) src: &'a str,
-    /// The addressee, as the JSON it came as, if there is one.
-    pub(crate) dest: Option<&'a str>,
+    pub(crate) src: Json<'a>,
+    /// The addressee, as the JSON string it came as, if there is one.
+    pub(crate) dest: Option<Json<'a>>,
     /// The sender's number for this request: a JSON integer that fits into 64 bits.
-    pub(crate) msg_id: &'a str,
+    pub(crate) msg_id: Json<'a>,
     pub(crate) body: Body<'a>,
 }
 
@@ -63,63 +64,16 @@ pub(crate) enum Kind {
     ListCommittedOffsets,
 }
 
-/// `{"src", "dest", "body"}`; other fields are tolerated, Maelstrom adds an `id`.
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    src: Option<&'a RawValue>,
-    #[serde(borrow)]
-    dest: Option<&'a RawValue>,
-    #[serde(borrow)]
-    body: Option<Body<'a>>,
-}
-
-/// The parts of a line that count: `src`, `dest` and `body`.
-type Parts<'a> = (Option<&'a str>, Option<&'a str>, Option<Body<'a>>);
-
-/// The fields of every type of request, each still as the text it came as: which of them count, and
-/// what they must be, depends on the type.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Body<'a> {
-    kind: Option<&'a str>,
-    msg_id: Option<&'a str>,
-    in_reply_to: Option<&'a str>,
-    key: Option<&'a str>,
-    msg: Option<&'a str>,
-    offsets: Option<&'a str>,
-    keys: Option<&'a str>,
-    node_id: Option<&'a str>,
-    node_ids: Option<&'a str>,
-    /// The name of a field that came more than once, so that nobody can tell which is meant.
-    twice: Option<Cow<'a, str>>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Body<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object as body")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut body = Body::default();
-                while let Some(Text(name)) = map.next_key()? {
-                    let Some(field) = body.field(&name) else {
-                        map.next_value::<IgnoredAny>()?;
-                        continue;
-                    };
-                    let value: &RawValue = map.next_value()?;
-                    if field.replace(value.get()).is_some() {
-                        body.twice = Some(name);
-                    }
-                }
-                Ok(body)
-            }
-        }
-        deserializer.deserialize_map(Fields)
+impl Kind {
+    fn named(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"send" => Self::Send,
+            b"poll" => Self::Poll,
+            b"commit_offsets" => Self::CommitOffsets,
+            b"list_committed_offsets" => Self::ListCommittedOffsets,
+            b"init" => Self::Init,
+            _ => return None,
+        })
     }
 }
 
@@ -128,125 +82,82 @@ impl<'a> Message<'a> {
     ///
     /// # Errors
     /// [`Unanswerable`] if it is not JSON, or says neither who asks nor under which number.
-    pub(crate) fn parse(line: &'a [u8]) -> Result<Self, Unanswerable> {
-        Self::read(line).map_err(|reason| {
+    pub(crate) fn read(
+        reader: &mut Reader,
+        line: &'a [u8],
+        fields: &'a mut Fields<'a>,
+    ) -> Result<Self, Unanswerable> {
+        reader.read(line, fields).and_then(|()| Ok(Self::of(fields)?)).map_err(|reason| {
             let begin = &line[..line.len().min(VALUE_BYTES)];
             Unanswerable { reason, line_begins: String::from_utf8_lossy(begin).into() }
         })
     }
 
-    fn read(line: &'a [u8]) -> Result<Self, String> {
-        let line = std::str::from_utf8(line).map_err(|error| error.to_string())?.trim_ascii_start();
-        if !line.starts_with('{') {
-            return Err("it is not a JSON object".into());
+    fn of(fields: &'a Fields<'a>) -> Result<Self, &'static str> {
+        let is_string = |json: &Json<'_>| json.starts_with(b"\"");
+        let src = fields.get(Name::Src).filter(is_string).ok_or("src is not a string")?;
+        let dest = fields.get(Name::Dest).filter(is_string);
+        if fields.get(Name::InReplyTo).is_some_and(|json| json != b"null") {
+            return Err("it is a reply, and nothing was asked");
         }
-        let (src, dest, body) = match scan_parts(line) {
-            Some(parts) => parts,
-            None => parse_parts(line).map_err(|error| error.to_string())?,
-        };
-        let is_string = |text: &&str| text.starts_with('"');
-        let src = src.filter(is_string).ok_or("src is not a string")?;
-        let body = body.ok_or("it has no body")?;
-        if body.in_reply_to.is_some_and(|text| text != "null") {
-            return Err("it is a reply, and nothing was asked".into());
-        }
-        let msg_id = body
-            .msg_id
-            .filter(|msg_id| msg_id.parse::<i64>().is_ok())
+        let msg_id = fields
+            .get(Name::MsgId)
+            .filter(|msg_id| is_short_number(msg_id) || integer(msg_id).is_some())
             .ok_or("msg_id is not an integer of 64 bits")?;
-        Ok(Self { src, dest: dest.filter(is_string), msg_id, body })
+        Ok(Self { src, dest, msg_id, body: Body(fields) })
     }
 }
 
-fn parse_parts(line: &str) -> serde_json::Result<Parts<'_>> {
-    let Envelope { src, dest, body } = serde_json::from_str(line)?;
-    Ok((src.map(RawValue::get), dest.map(RawValue::get), body))
+fn is_short_number(json: Json<'_>) -> bool {
+    json.len() < 18 && json.iter().all(u8::is_ascii_digit)
 }
 
-/// The same, and in a third of the time, for a line that is written plainly.
-fn scan_parts(line: &str) -> Option<Parts<'_>> {
-    let (mut src, mut dest, mut body) = (None, None, None);
-    let mut scan = Scan::new(line);
-    scan.object(|scan, name| match name {
-        "src" => once(&mut src, scan.value()?),
-        "dest" => once(&mut dest, scan.value()?),
-        "body" => once(&mut body, scan_body(scan)?),
-        _ => scan.value().map(drop),
-    })?;
-    scan.end()?;
-    Some((src, dest, body))
+/// An integer of 64 bits.
+fn integer(json: Json<'_>) -> Option<i64> {
+    std::str::from_utf8(json).ok()?.parse().ok()
 }
 
-fn scan_body<'a>(scan: &mut Scan<'a>) -> Option<Body<'a>> {
-    let mut body = Body::default();
-    scan.object(|scan, name| {
-        let value = scan.value()?;
-        body.field(name).map_or(Some(()), |field| once(field, value))
-    })?;
-    Some(body)
-}
+/// What a request says beside that. An error names the field and says what was expected.
+#[derive(Debug)]
+pub(crate) struct Body<'a>(&'a Fields<'a>);
 
-/// Declines what stands twice.
-fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
-    place.replace(value).is_none().then_some(())
-}
-
-/// An error names the field and says what was expected.
 impl<'a> Body<'a> {
     pub(crate) fn kind(&self) -> Result<Kind, Refusal> {
-        if let Some(name) = &self.twice {
-            return Err(Refusal::malformed(format!("field {name:?} stands twice")));
+        if let Some(name) = self.0.twice {
+            return Err(Refusal::malformed(format!("field {:?} stands twice", name.text())));
         }
-        match text("type", self.kind)?.as_ref() {
-            "send" => Ok(Kind::Send),
-            "poll" => Ok(Kind::Poll),
-            "commit_offsets" => Ok(Kind::CommitOffsets),
-            "list_committed_offsets" => Ok(Kind::ListCommittedOffsets),
-            "init" => Ok(Kind::Init),
-            unknown => Err(Refusal::new(
-                Code::NotSupported,
-                format!(
-                    "type {:?} is not supported; this node serves init, send, poll, commit_offsets \
-                     and list_committed_offsets",
-                    excerpt(unknown, VALUE_BYTES)
-                ),
-            )),
+        if let Some(kind) = self.0.get(Name::Type).and_then(unquoted).and_then(Kind::named) {
+            return Ok(kind);
         }
-    }
-
-    fn field(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
-        Some(match name {
-            "type" => &mut self.kind,
-            "msg_id" => &mut self.msg_id,
-            "in_reply_to" => &mut self.in_reply_to,
-            "key" => &mut self.key,
-            "msg" => &mut self.msg,
-            "offsets" => &mut self.offsets,
-            "keys" => &mut self.keys,
-            "node_id" => &mut self.node_id,
-            "node_ids" => &mut self.node_ids,
-            _ => return None,
+        let name = self.text(Name::Type)?;
+        Kind::named(name.as_bytes()).ok_or_else(|| {
+            let text = format!(
+                "type {:?} is not supported; this node serves init, send, poll, commit_offsets and \
+                 list_committed_offsets",
+                excerpt(&name, VALUE_BYTES)
+            );
+            Refusal::new(Code::NotSupported, text)
         })
     }
 
     /// `init`'s `node_id`.
     pub(crate) fn node_id(&self) -> Result<String, Refusal> {
-        field("node_id", self.node_id, "a string")
+        self.field(Name::NodeId, "a string")
     }
 
     /// `init`'s `node_ids`.
     pub(crate) fn node_ids(&self) -> Result<Vec<String>, Refusal> {
-        field("node_ids", self.node_ids, "an array of strings")
+        self.field(Name::NodeIds, "an array of strings")
     }
 
     /// `send`'s `key`.
     pub(crate) fn key(&self) -> Result<Cow<'a, str>, Refusal> {
-        text("key", self.key)
+        self.text(Name::Key)
     }
 
     /// `send`'s `msg`, byte for byte as it came.
-    pub(crate) fn msg(&self) -> Result<&'a str, Refusal> {
-        let msg = present("msg", self.msg, "any JSON value")?;
+    pub(crate) fn msg(&self) -> Result<Json<'a>, Refusal> {
+        let msg = self.present(Name::Msg, "any JSON value")?;
         if nests_deeper_than(MAX_NESTING, msg) {
             return Err(Refusal::malformed(format!(
                 "field \"msg\" is nested deeper than {MAX_NESTING} levels"
@@ -258,9 +169,9 @@ impl<'a> Body<'a> {
     /// `poll`'s and `commit_offsets`' `offsets`, in the order of the keys.
     fn offsets(&self) -> Result<Vec<(Cow<'a, str>, i64)>, Refusal> {
         let expected = "an object of integers of 64 bits, such as {\"k1\": 0}";
-        let mut offsets = match self.offsets.and_then(scan_offsets) {
+        let mut offsets = match self.0.get(Name::Offsets).and_then(scan_offsets) {
             Some(offsets) => offsets,
-            None => field::<Offsets>("offsets", self.offsets, expected)?.0,
+            None => self.field::<Offsets>(Name::Offsets, expected)?.0,
         };
         offsets.sort_unstable();
         match offsets.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -289,17 +200,37 @@ impl<'a> Body<'a> {
 
     /// `list_committed_offsets`' `keys`, each once, in order.
     pub(crate) fn keys(&self) -> Result<Vec<Cow<'a, str>>, Refusal> {
-        let keys: Vec<Text> = field("keys", self.keys, "an array of strings")?;
+        let keys: Vec<Text> = self.field(Name::Keys, "an array of strings")?;
         let mut keys: Vec<_> = keys.into_iter().map(|Text(key)| key).collect();
         keys.sort_unstable();
         keys.dedup();
         Ok(keys)
     }
-}
 
-/// A JSON string, borrowed from the line unless it holds an escape.
-#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    /// A field that is a string.
+    fn text(&self, name: Name) -> Result<Cow<'a, str>, Refusal> {
+        match self.0.get(name).and_then(plain_string) {
+            Some(plain) => Ok(plain.into()),
+            None => self.field(name, "a string").map(|Text(text)| text),
+        }
+    }
+
+    fn field<T: Deserialize<'a>>(&self, name: Name, expected: &str) -> Result<T, Refusal> {
+        let json = self.present(name, expected)?;
+        serde_json::from_slice(json).map_err(|_| {
+            let got = String::from_utf8_lossy(json);
+            let (name, got) = (name.text(), excerpt(&got, VALUE_BYTES));
+            Refusal::malformed(format!("field {name:?}: expected {expected}, got {got}"))
+        })
+    }
+
+    fn present(&self, name: Name, expected: &str) -> Result<Json<'a>, Refusal> {
+        self.0.get(name).ok_or_else(|| {
+            let name = name.text();
+            Refusal::malformed(format!("field {name:?} is missing: expected {expected}"))
+        })
+    }
+}
 
 /// `{key: offset, …}`, as it came.
 struct Offsets<'a>(Vec<(Cow<'a, str>, i64)>);
@@ -327,41 +258,25 @@ impl<'de: 'a, 'a> Deserialize<'de> for Offsets<'a> {
 }
 
 /// As [`Offsets`], written plainly.
-fn scan_offsets(text: &str) -> Option<Vec<(Cow<'_, str>, i64)>> {
+fn scan_offsets(json: Json<'_>) -> Option<Vec<(Cow<'_, str>, i64)>> {
     let mut pairs = Vec::new();
-    let mut scan = Scan::new(text);
-    scan.object(|scan, key| {
-        pairs.push((key.into(), scan.integer()?.parse().ok()?));
-        Some(())
+    let rest = Plain::new(json)?.object(|key, rest| {
+        let (offset, rest) = rest.integer()?;
+        pairs.push((std::str::from_utf8(key).ok()?.into(), integer(offset)?));
+        Some(rest)
     })?;
-    scan.end()?;
+    rest.end()?;
     Some(pairs)
 }
 
-/// A field that is a string.
-fn text<'a>(name: &str, text: Option<&'a str>) -> Result<Cow<'a, str>, Refusal> {
-    match text {
-        Some(text) if text.starts_with('"') && !text.contains('\\') => Ok(unquoted(text).into()),
-        _ => field(name, text, "a string").map(|Text(text)| text),
-    }
+/// What stands between the quotes of a JSON string; none if it holds an escape, or is something else.
+fn plain_string(json: Json<'_>) -> Option<&str> {
+    let inner = unquoted(json)?;
+    if inner.iter().all(|&byte| byte != b'\\') { std::str::from_utf8(inner).ok() } else { None }
 }
 
-fn field<'a, T: Deserialize<'a>>(
-    name: &str,
-    text: Option<&'a str>,
-    expected: &str,
-) -> Result<T, Refusal> {
-    let text = present(name, text, expected)?;
-    serde_json::from_str(text).map_err(|_| {
-        let got = excerpt(text, VALUE_BYTES);
-        Refusal::malformed(format!("field {name:?}: expected {expected}, got {got}"))
-    })
-}
-
-fn present<'a>(name: &str, text: Option<&'a str>, expected: &str) -> Result<&'a str, Refusal> {
-    text.ok_or_else(|| {
-        Refusal::malformed(format!("field {name:?} is missing: expected {expected}"))
-    })
+fn unquoted(json: Json<'_>) -> Option<&[u8]> {
+    json.strip_prefix(b"\"")?.strip_suffix(b"\"")
 }
 
 /// The beginning of a text that may be long.
@@ -373,13 +288,13 @@ fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
 }
 
 /// Whether arrays and objects stand more than `limit` levels deep in `json`, which must be valid.
-fn nests_deeper_than(limit: usize, json: &str) -> bool {
-    if json.len() <= limit || json.starts_with('"') {
+fn nests_deeper_than(limit: usize, json: Json<'_>) -> bool {
+    if json.len() <= limit || json.starts_with(b"\"") {
         return false;
     }
     let mut depth = 0;
     let mut in_string = false;
-    let mut bytes = json.bytes();
+    let mut bytes = json.iter();
     while let Some(byte) = bytes.next() {
         match byte {
             b'"' => in_string = !in_string,
@@ -399,8 +314,8 @@ fn nests_deeper_than(limit: usize, json: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn body(line: &str) -> Body<'_> {
-        Message::parse(line.as_bytes()).unwrap().body
+    fn read<'a>(line: &'a str, fields: &'a mut Fields<'a>) -> Result<Message<'a>, Unanswerable> {
+        Message::read(&mut Reader::default(), line.as_bytes(), fields)
     }
 
     #[test]
@@ -417,74 +332,69 @@ mod tests {
             let line = format!(
                 r#"{{"src":"c1","body":{{"type":"send","key":"k","msg": {msg} ,"msg_id":1}}}}"#
             );
-            assert_eq!(body(&line).msg().unwrap(), msg);
+            assert_eq!(
+                read(&line, &mut Fields::default()).unwrap().body.msg().unwrap(),
+                msg.as_bytes()
+            );
         }
     }
 
     #[test]
     fn the_same_key_written_differently_is_the_same_key() {
         let line = r#"{"src":"c1","body":{"type":"send","key":"\u006b1","msg":0,"msg_id":1}}"#;
-        assert_eq!(body(line).key().unwrap(), "k1");
+        assert_eq!(read(line, &mut Fields::default()).unwrap().body.key().unwrap(), "k1");
         let line = r#"{"src":"c1","body":{"offsets":{"k1":3,"\u006b1":4},"msg_id":1}}"#;
-        assert!(body(line).offsets().unwrap_err().text.contains("\"k1\" twice"));
+        assert!(
+            read(line, &mut Fields::default())
+                .unwrap()
+                .body
+                .offsets()
+                .unwrap_err()
+                .text
+                .contains("\"k1\" twice")
+        );
     }
 
     #[test]
     fn a_body_with_a_field_twice_is_answered_as_malformed() {
-        let line = br#"{"src":"c1","body":{"type":"send","key":"a","key":"b","msg":0,"msg_id":1}}"#;
-        let message = Message::parse(line).unwrap();
-        assert_eq!((message.src, message.msg_id), ("\"c1\"", "1"));
+        let line = r#"{"src":"c1","body":{"type":"send","key":"a","key":"b","msg":0,"msg_id":1}}"#;
+        let mut fields = Fields::default();
+        let message = read(line, &mut fields).unwrap();
+        assert_eq!((message.src, message.msg_id), (&b"\"c1\""[..], &b"1"[..]));
         assert_eq!(message.body.kind().unwrap_err().text, "field \"key\" stands twice");
     }
 
     #[test]
     fn an_array_is_not_taken_for_an_object() {
         for line in [r#"["c1","n0",{"msg_id":1}]"#, r#"{"src":"c1","body":["poll",1]}"#] {
-            assert!(Message::parse(line.as_bytes()).is_err());
+            assert!(read(line, &mut Fields::default()).is_err());
         }
     }
 
-    /// Each byte of good lines taken away, or made another: whatever is scanned is what the parser reads.
+    /// Each byte of good offsets made another: whatever is scanned is what the parser reads.
     #[test]
-    fn the_scanner_and_the_parser_never_differ() {
-        let lines = [
-            r#"{"id":7,"src":"c1","dest":"n0","body":{"type":"send","key":"k1","msg":[1,"a"],"msg_id":4}}"#,
-            r#"{"src":"c1","body":{"msg_id":-10,"offsets":{"k1":0,"é":12},"x":{"y":[]},"type":"poll"}}"#,
-        ];
+    fn offsets_are_scanned_as_they_are_parsed() {
+        let offsets = r#"{"k1":0,"é":12,"":-3}"#;
         let mut scanned = 0;
-        for line in lines {
-            assert!(scan_parts(line).is_some());
-            for at in 0..line.len() {
-                for other in [
-                    "", "\"", "\\", "{", "}", "[", "]", ":", ",", "-", ".", "0", "e", " ", "\n",
-                    "\"b",
-                ] {
-                    let mut changed = line.as_bytes().to_vec();
-                    changed.splice(at..=at, other.bytes());
-                    let Ok(changed) = String::from_utf8(changed) else { continue };
-                    let Some(parts) = scan_parts(&changed) else { continue };
-                    scanned += 1;
-                    assert_eq!(parts, parse_parts(&changed).unwrap(), "{changed}");
-                    let Some(Body { offsets: Some(offsets), .. }) = parts.2 else { continue };
-                    let Some(pairs) = scan_offsets(offsets) else { continue };
-                    assert_eq!(
-                        pairs,
-                        serde_json::from_str::<Offsets>(offsets).unwrap().0,
-                        "{changed}"
-                    );
-                }
+        for at in 0..=offsets.len() {
+            for other in ["", "\"", "\\", "{", "}", ":", ",", "-", ".", "0", "e", " ", "\n", "1e"] {
+                let mut changed = offsets.as_bytes().to_vec();
+                changed.splice(at..offsets.len().min(at + 1), other.bytes());
+                let Some(pairs) = scan_offsets(&changed) else { continue };
+                scanned += 1;
+                assert_eq!(pairs, serde_json::from_slice::<Offsets>(&changed).unwrap().0);
             }
         }
-        assert!(scanned > 500, "{scanned}");
+        assert!(scanned > 30, "{scanned}");
     }
 
     #[test]
     fn brackets_in_strings_are_not_nesting() {
         let brackets = "[".repeat(500);
-        assert!(!nests_deeper_than(2, &format!(r#"["{brackets}","\"{brackets}"]"#)));
-        assert!(!nests_deeper_than(2, "[[],[],[],{}]"));
-        assert!(nests_deeper_than(2, r#"["]",[{"a":1}]]"#));
-        assert!(nests_deeper_than(2, r#"["\\",[{}]]"#));
+        assert!(!nests_deeper_than(2, format!(r#"["{brackets}","\"{brackets}"]"#).as_bytes()));
+        assert!(!nests_deeper_than(2, b"[[],[],[],{}]"));
+        assert!(nests_deeper_than(2, br#"["]",[{"a":1}]]"#));
+        assert!(nests_deeper_than(2, br#"["\\",[{}]]"#));
     }
 
     #[test]

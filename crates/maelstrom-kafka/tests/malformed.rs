@@ -36,7 +36,7 @@ fn bad_input_gets_what_it_deserves_and_harms_nothing() {
         (b"[]", Nothing("not a JSON object")),
         (b"hello", Nothing("not a JSON object")),
         (b"{", Nothing("EOF")),
-        (b"{}", Nothing("src is not a string")),
+        (b"{}", Nothing("it has no body")),
         (b"{} {}", Nothing("trailing characters")),
         (br#"{"src":"c1","body":{"type":"poll","msg_id":1}"#, Nothing("EOF")),
         (b"\xff\xfe{}", Nothing("invalid utf-8")),

@@ -1,6 +1,7 @@
 //! All logs of a node: the state that comes out of applying the journal's commands in order. Never does
 //! I/O.
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use crate::log::Log;
@@ -9,7 +10,7 @@ use crate::{Command, Offset};
 /// All logs, by key. A log is also known by its **number**: how many logs began to exist before it.
 /// No log ever ceases to exist.
 #[derive(Debug, Default)]
-pub struct Logs(IndexMap<Box<str>, Log>);
+pub struct Logs(IndexMap<Box<str>, Log, RandomState>);
 
 impl Logs {
     pub(crate) fn send(&mut self, key: &str, message: &[u8]) -> Offset {

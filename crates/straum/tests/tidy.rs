@@ -40,9 +40,9 @@ fn dependencies(name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_engine_depends_on_files_a_checksum_and_a_map_and_nothing_else() {
+fn the_engine_depends_on_files_a_checksum_and_maps_and_nothing_else() {
     for name in dependencies("straum") {
-        assert!(["crc32fast", "indexmap", "rustix"].contains(&name.as_str()), "{name}");
+        assert!(["crc32fast", "foldhash", "indexmap", "rustix"].contains(&name.as_str()), "{name}");
     }
 }
 

@@ -23,8 +23,8 @@ pub(super) struct Clients {
 #[derive(Debug)]
 pub(super) struct Waiting {
     /// The client, and its number for the request, as the JSON they came as.
-    pub(super) dest: String,
-    pub(super) msg_id: String,
+    pub(super) dest: Vec<u8>,
+    pub(super) msg_id: Vec<u8>,
     pub(super) question: Question,
     until_ns: u64,
 }
