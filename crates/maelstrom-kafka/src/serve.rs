@@ -14,6 +14,10 @@ use crate::stop::Stop;
 /// in memory is this and one reply more.
 pub(crate) const FLUSH_BYTES: usize = 1024 * 1024;
 
+/// A buffer that replies have made larger than this is given back when they have left: getting the memory of a
+/// large reply again for each costs more than formatting it.
+const KEEP_BYTES: usize = 8 * 1024 * 1024;
+
 /// Why a node can serve no longer. What was not acknowledged by then may have happened.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -152,7 +156,7 @@ impl<J: Journal> Session<'_, J> {
         self.node.sync().map_err(Failure::Journal)?;
         write(self.output, &self.replies)?;
         self.replies.clear();
-        self.replies.shrink_to(FLUSH_BYTES);
+        self.replies.shrink_to(KEEP_BYTES);
         Ok(())
     }
 }
