@@ -1,31 +1,41 @@
 //! Reading the fields of lines, one after the other. Remembers how lines were written and never what they
 //! said: no line reads otherwise than it would alone.
+//!
+//! If what stands between the values of two lines is the same, then they have the same fields in the same
+//! order: a value in JSON that is replaced by another one leaves JSON in which nothing else has changed. So
+//! what stands between the values is parsed once for each way to write a line, and compared from then on.
 
 use crate::fields::{self, Fields, Name};
 use crate::scan::Plain;
 
-/// How many ways to write a line are remembered: the first ones that were met. There is one for each type of
+/// How many ways to write a line are remembered: the first ones that are met. There is one for each type of
 /// request, if all clients are one program.
 const MAX_TEMPLATES: usize = 8;
 
-/// Reads lines, the quicker the more of them are written alike.
+/// Reads lines.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
-    /// The one that fitted last is the first.
-    templates: Vec<Template>,
+    /// How lines begin.
+    begin: Vec<Branch>,
+    templates: usize,
 }
 
-/// A line whose values were cut out.
-///
-/// What stands between the values of two lines is the same: then they have the same fields in the same order.
-/// For if a value in JSON is replaced by another one, that is JSON again, and nothing else in it changes.
+/// What may stand at a place in a line, up to the next value.
 #[derive(Debug)]
-struct Template {
-    /// What stands before each value, and which field that is; none if it does not count.
+struct Branch {
+    text: Box<[u8]>,
+    /// None if the line ends here.
+    value: Option<Value>,
+}
+
+#[derive(Debug)]
+struct Value {
+    /// None if it does not count.
     ///
-    /// Invariant: no field stands twice.
-    parts: Vec<(Box<[u8]>, Option<Name>)>,
-    end: Box<[u8]>,
+    /// Invariant: no other value before or after it on a line has the same name.
+    name: Option<Name>,
+    /// What may follow it.
+    next: Vec<Branch>,
 }
 
 impl Reader {
@@ -39,51 +49,62 @@ impl Reader {
         fields: &mut Fields<'a>,
     ) -> Result<(), String> {
         let text = Plain::new(line);
-        if text.is_some_and(|text| self.read_plain(text, fields)) {
+        if text.and_then(|text| self.follow(text, fields)).is_some() {
             return Ok(());
         }
         *fields = self.learn(line).map_or_else(|| fields::parse(line), Ok)?;
         Ok(())
     }
 
-    fn read_plain<'a>(&mut self, text: Plain<'a>, fields: &mut Fields<'a>) -> bool {
-        for number in 0..self.templates.len() {
-            if self.templates[number].read(text, fields).is_some() {
-                self.templates.swap(0, number);
-                return true;
-            }
-            *fields = Fields::default();
+    /// Reads a line that is written as one before.
+    fn follow<'a>(&self, mut text: Plain<'a>, fields: &mut Fields<'a>) -> Option<()> {
+        let mut branches = &self.begin;
+        loop {
+            let fits = |branch: &&Branch| text.starts_with(&branch.text);
+            let branch = branches.iter().find(fits)?;
+            let rest = text.skip_bytes(branch.text.len())?;
+            let Some(Value { name, next }) = &branch.value else { return rest.end() };
+            let (value, rest) = rest.value()?;
+            fields.set(*name, value);
+            (text, branches) = (rest, next);
         }
-        false
     }
 
+    /// Reads a line that is written otherwise, and remembers how; declines one that is not written plainly.
     #[cold]
     fn learn<'a>(&mut self, line: &'a [u8]) -> Option<Fields<'a>> {
         let places = fields::scan(line)?;
         let mut fields = Fields::default();
-        let mut parts = Vec::with_capacity(places.len());
-        let mut rest = 0;
-        for place in places {
-            parts.push((line[rest..place.at].into(), place.name));
-            rest = place.at + place.value.len();
+        for place in &places {
             fields.set(place.name, place.value);
         }
-        if self.templates.len() < MAX_TEMPLATES {
-            self.templates.push(Template { parts, end: line[rest..].into() });
+        if self.templates == MAX_TEMPLATES {
+            return Some(fields);
         }
+        self.templates += 1;
+        let mut branches = &mut self.begin;
+        let mut rest = 0;
+        for place in places {
+            let text = &line[rest..place.at];
+            let value = branch(branches, text)
+                .value
+                .get_or_insert(Value { name: place.name, next: Vec::new() });
+            branches = &mut value.next;
+            rest = place.at + place.value.len();
+        }
+        branch(branches, &line[rest..]);
         Some(fields)
     }
 }
 
-impl Template {
-    fn read<'a>(&self, mut text: Plain<'a>, fields: &mut Fields<'a>) -> Option<()> {
-        for (before, name) in &self.parts {
-            let (value, rest) = text.strip_prefix(before)?.value()?;
-            fields.set(*name, value);
-            text = rest;
-        }
-        text.strip_prefix(&self.end)?.end()
-    }
+/// The branch that begins with a text.
+fn branch<'b>(branches: &'b mut Vec<Branch>, text: &[u8]) -> &'b mut Branch {
+    let known = branches.iter().position(|branch| *branch.text == *text);
+    let number = known.unwrap_or_else(|| {
+        branches.push(Branch { text: text.into(), value: None });
+        branches.len() - 1
+    });
+    &mut branches[number]
 }
 
 #[cfg(test)]
@@ -107,7 +128,7 @@ mod tests {
         for line in LINES {
             read(&mut reader, line).unwrap();
         }
-        assert_eq!(reader.templates.len(), LINES.len());
+        assert_eq!(reader.templates, LINES.len());
         reader
     }
 
@@ -148,7 +169,7 @@ mod tests {
         let fields = read(&mut reader, &other).unwrap();
         assert_eq!(fields.get(Name::Msg), Some(&b"{\"a\":{\"b\":-5}}"[..]));
         assert_eq!(fields.get(Name::Src), Some(&b"\"client 2\""[..]));
-        assert_eq!(reader.templates.len(), LINES.len());
+        assert_eq!(reader.templates, LINES.len());
     }
 
     #[test]
@@ -159,6 +180,6 @@ mod tests {
             let fields = read(&mut reader, &line).unwrap();
             assert_eq!(fields.get(Name::MsgId), Some(n.to_string().as_bytes()));
         }
-        assert_eq!(reader.templates.len(), MAX_TEMPLATES);
+        assert_eq!(reader.templates, MAX_TEMPLATES);
     }
 }

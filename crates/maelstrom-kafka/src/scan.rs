@@ -28,8 +28,12 @@ impl<'a> Plain<'a> {
         self.0.len()
     }
 
-    pub(crate) fn strip_prefix(self, prefix: &[u8]) -> Option<Self> {
-        self.0.strip_prefix(prefix).map(Self)
+    pub(crate) fn starts_with(self, prefix: &[u8]) -> bool {
+        self.0.starts_with(prefix)
+    }
+
+    pub(crate) fn skip_bytes(self, count: usize) -> Option<Self> {
+        self.0.get(count..).map(Self)
     }
 
     /// Nothing may follow.
