@@ -90,6 +90,9 @@ impl<'a> Polled<'a> {
 /// use only if no other log gets more than it. The shares stand in the order of the costs.
 pub(crate) fn fair_shares(costs: Vec<u64>, max_bytes: u64) -> Vec<u64> {
     let mut shares = costs;
+    if shares.iter().fold(0, |sum: u64, &cost| sum.saturating_add(cost)) <= max_bytes {
+        return shares;
+    }
     let mut cheapest_first: Vec<&mut u64> = shares.iter_mut().collect();
     cheapest_first.sort_unstable();
     let mut left_bytes = max_bytes;
