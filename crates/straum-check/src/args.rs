@@ -12,6 +12,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use straum_check::fault;
 use straum_check::network::Distribution;
 
+use crate::load::args::Load;
+
 /// Proves a Kafka-style log right or wrong: runs its nodes under faults and judges what clients saw.
 #[derive(Debug, Parser)]
 #[command(
@@ -32,6 +34,10 @@ pub(crate) enum Command {
     Test(Box<Test>),
     /// Judge a history again that an earlier run has stored.
     Analyze(Analyze),
+    /// Measure a node over pipes, beside a floor that does no work.
+    Load(Box<Load>),
+    /// Be the floor: answer every line of stdin with 90 fixed bytes.
+    Floor,
 }
 
 const EXIT_CODES: &str = "\
@@ -187,7 +193,7 @@ impl From<LatencyDist> for Distribution {
     }
 }
 
-fn program(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn program(text: &str) -> Result<PathBuf, String> {
     let file = path::absolute(text).map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {

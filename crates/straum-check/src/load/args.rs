@@ -2,15 +2,17 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
-use std::path::{self, PathBuf};
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
+
+use crate::args::program;
 
 const AFTER_HELP: &str = "\
 What is measured:
   The node runs as its own process and is spoken to through its stdin and stdout, one JSON
   object a line, as Maelstrom would. It must answer alone: there is no network and no service
-  such as lin-kv. Beside it runs the floor: this program again (`straum-load floor`), which
+  such as lin-kv. Beside it runs the floor: this program again (`straum-check floor`), which
   reads what is there, finds the line ends and writes 90 fixed bytes for each line, one write
   per read. No node that answers over pipes can do much less, so every figure is also given as
   a ratio to the floor taken in the same run. Runs alternate: floor, node, floor, node...
@@ -30,47 +32,26 @@ Quiet numbers:
   machine, and a fast node is held back by the pipe and the loader.
   Look at the floor before the ratio: when the system moves it from the loader's core to another,
   its CPU time in flood and mix can triple, for what it does is move bytes. If its runs differ so,
-  keep everything on one core: `taskset -c 1 straum-load ...` (then rate_per_s is shared with the
+  keep everything on one core: `taskset -c 1 straum-check load ...` (then rate_per_s is shared with the
   loader). ping always pins the loader and the node to one core (on Linux): steadier, but a node
   that needs several threads pays for it.
 
 Exit codes:
-  0  measured
-  1  the node misbehaved: it died, went silent for 30 s or more, gave an error reply or a wrong
-     number of replies; its last stderr lines are shown. Also: this machine did not let us measure
-  2  bad arguments
+  0    measured
+  254  bad arguments
+  255  the node misbehaved: it died, went silent for 30 s or more, gave an error reply or a wrong
+       number of replies; its last stderr lines are shown. Also: this machine did not let us measure
 
 Examples:
-  straum-load --bin target/release/maelstrom-kafka
-  straum-load --bin target/release/maelstrom-kafka --mode flood --runs 5 --json
-  straum-load --bin /usr/bin/python3 --requests 100000 -- my_node.py";
+  straum-check load --bin target/release/maelstrom-kafka
+  straum-check load --bin target/release/maelstrom-kafka --mode flood --runs 5 --json
+  straum-check load --bin /usr/bin/python3 --requests 100000 -- my_node.py";
 
-/// Measures a node that speaks Maelstrom's kafka workload over pipes, beside a floor.
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = AFTER_HELP,
-    args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
-    subcommand_negates_reqs = true
-)]
-pub(crate) struct Cli {
-    #[command(subcommand)]
-    pub(crate) command: Option<Command>,
-    #[command(flatten)]
-    pub(crate) measure: Option<Measure>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum Command {
-    /// Be the floor: answer every line of stdin with 90 fixed bytes.
-    Floor,
-}
-
-#[derive(Args)]
-pub(crate) struct Measure {
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct Load {
     /// The node to measure.
-    #[arg(long, value_name = "PATH", value_parser = existing_file)]
+    #[arg(long, value_name = "PATH", value_parser = program)]
     pub(crate) bin: PathBuf,
     /// What to send it.
     #[arg(long, value_enum, default_value_t = Mode::All)]
@@ -95,7 +76,7 @@ pub(crate) struct Measure {
     pub(crate) node_args: Vec<OsString>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     /// Only sends, written as fast as the pipe accepts them.
     Flood,
@@ -125,11 +106,4 @@ impl Mode {
             one => vec![one],
         }
     }
-}
-
-fn existing_file(text: &str) -> Result<PathBuf, String> {
-    // Absolute, or a bare name would be looked for in PATH. Not resolved further: some programs
-    // look at the name they are called by.
-    let file = path::absolute(text).map_err(|error| error.to_string())?;
-    if file.is_file() { Ok(file) } else { Err("no such file".to_owned()) }
 }

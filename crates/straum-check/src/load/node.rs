@@ -13,9 +13,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use wait4::{ResUse, Wait4 as _};
 
-use crate::replies::Replies;
-use crate::requests::INIT;
-use crate::watchdog::Watchdog;
+use crate::load::replies::Replies;
+use crate::load::requests::INIT;
+use crate::load::watchdog::Watchdog;
 
 /// A node that answers nothing from one look to the next is taken for dead.
 const SILENCE: Duration = Duration::from_secs(30);

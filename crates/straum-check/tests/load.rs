@@ -1,12 +1,12 @@
-//! Runs the built program as a person would. Never checks a time.
+//! `straum-check load` as a person runs it. Never checks a time.
 
 use std::process::{Command, Output};
 
-const LOAD: &str = env!("CARGO_BIN_EXE_straum-load");
+const CHECK: &str = env!("CARGO_BIN_EXE_straum-check");
 
 #[expect(clippy::unwrap_used, reason = "a helper of tests")]
 fn load(args: &[&str]) -> Output {
-    Command::new(LOAD).args(args).output().unwrap()
+    Command::new(CHECK).arg("load").args(args).output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -37,7 +37,7 @@ fn load_shell(mode: &str, script: &str) -> Output {
 fn its_own_floor_is_measured_in_every_mode() {
     let output = load(&[
         "--bin",
-        LOAD,
+        CHECK,
         "--requests",
         "3000",
         "--round-trips",
@@ -70,7 +70,7 @@ fn the_peak_is_the_nodes_own() {
     // The requests take some 50 MB here; the floor needs a few.
     let output = load(&[
         "--bin",
-        LOAD,
+        CHECK,
         "--mode",
         "flood",
         "--requests",
@@ -90,7 +90,7 @@ fn the_peak_is_the_nodes_own() {
 fn the_table_names_the_machine_and_every_figure() {
     let output = load(&[
         "--bin",
-        LOAD,
+        CHECK,
         "--mode",
         "ping",
         "--round-trips",
@@ -111,7 +111,7 @@ fn a_node_that_ends_at_once_is_reported() {
     for bin in ["/bin/true", "/bin/false"] {
         for mode in ["flood", "mix", "ping"] {
             let output = load(&["--bin", bin, "--mode", mode, "--requests", "100", "--runs", "1"]);
-            assert_eq!(output.status.code(), Some(1), "{bin} {mode}: {}", stderr(&output));
+            assert_eq!(output.status.code(), Some(255), "{bin} {mode}: {}", stderr(&output));
             assert!(stderr(&output).contains(bin), "{}", stderr(&output));
         }
     }
@@ -121,7 +121,7 @@ fn a_node_that_ends_at_once_is_reported() {
 fn a_node_that_dies_early_is_reported_with_its_last_words() {
     for mode in ["flood", "ping"] {
         let output = load_shell(mode, "read one; echo '{}'; echo farewell >&2; exit 3");
-        assert_eq!(output.status.code(), Some(1));
+        assert_eq!(output.status.code(), Some(255));
         let told = stderr(&output);
         assert!(told.contains("exit status: 3") && told.contains("| farewell"), "{told}");
     }
@@ -131,7 +131,7 @@ fn a_node_that_dies_early_is_reported_with_its_last_words() {
 fn a_node_that_closes_its_stdout_is_reported() {
     for mode in ["flood", "ping"] {
         let output = load_shell(mode, "exec >&-; cat >/dev/null");
-        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        assert_eq!(output.status.code(), Some(255), "{}", stderr(&output));
         assert!(stderr(&output).contains("gave 0 replies"), "{}", stderr(&output));
     }
 }
@@ -139,14 +139,14 @@ fn a_node_that_closes_its_stdout_is_reported() {
 #[test]
 fn a_lost_reply_is_reported() {
     let output = load_shell("mix", "read lost; cat");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(255));
     assert!(stderr(&output).contains("gave 4999 replies to 5000 requests"), "{}", stderr(&output));
 }
 
 #[test]
 fn error_replies_are_reported() {
     let output = load_shell("flood", "read one; echo '{\"type\":\"error\",\"code\":10}'; cat");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(255));
     assert!(stderr(&output).contains("gave 1 error replies"), "{}", stderr(&output));
 }
 
@@ -155,13 +155,13 @@ fn bad_arguments_are_refused() {
     let refused: &[&[&str]] = &[
         &[],
         &["--bin", "/no/such/file"],
-        &["--bin", LOAD, "--requests", "0"],
-        &["--bin", LOAD, "--keys", "0"],
-        &["--bin", LOAD, "--round-trips", "0"],
-        &["--bin", LOAD, "--runs", "0"],
-        &["--bin", LOAD, "--mode", "storm"],
+        &["--bin", CHECK, "--requests", "0"],
+        &["--bin", CHECK, "--keys", "0"],
+        &["--bin", CHECK, "--round-trips", "0"],
+        &["--bin", CHECK, "--runs", "0"],
+        &["--bin", CHECK, "--mode", "storm"],
     ];
     for args in refused {
-        assert_eq!(load(args).status.code(), Some(2), "{args:?}");
+        assert_eq!(load(args).status.code(), Some(254), "{args:?}");
     }
 }

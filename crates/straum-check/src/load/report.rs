@@ -7,12 +7,12 @@ use std::{env, fs, thread};
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
 
-use crate::args::{Measure, Mode};
-use crate::drive::{self, Figure};
-use crate::floor;
-use crate::node::Program;
-use crate::requests::Requests;
-use crate::stats::median;
+use crate::load::args::{Load, Mode};
+use crate::load::drive::{self, Figure};
+use crate::load::floor;
+use crate::load::node::Program;
+use crate::load::requests::Requests;
+use crate::load::stats::median;
 
 /// One figure of one mode: the medians.
 struct Row {
@@ -28,7 +28,7 @@ impl Row {
     }
 }
 
-pub(crate) fn run(asked: &Measure) -> Result<()> {
+pub(crate) fn run(asked: &Load) -> Result<()> {
     let machine = Machine::this();
     let mut rows = Vec::new();
     for mode in asked.mode.each() {
@@ -43,7 +43,7 @@ pub(crate) fn run(asked: &Measure) -> Result<()> {
 }
 
 /// Alternates the floor and the node, so that what disturbs the machine disturbs both.
-fn run_mode(asked: &Measure, mode: Mode) -> Result<Vec<Row>> {
+fn run_mode(asked: &Load, mode: Mode) -> Result<Vec<Row>> {
     let node = Program { bin: asked.bin.clone(), args: asked.node_args.clone() };
     let floor = Program {
         bin: env::current_exe().context("cannot find this program to start the floor")?,
@@ -100,7 +100,7 @@ fn to_table(rows: &[Row]) -> String {
     table
 }
 
-fn to_json(asked: &Measure, machine: &Machine, rows: &[Row]) -> Value {
+fn to_json(asked: &Load, machine: &Machine, rows: &[Row]) -> Value {
     let mut modes = Map::new();
     for row in rows {
         let figures = json!({"node": row.node, "floor": row.floor, "ratio": row.ratio()});

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::node::{self, Node, Program};
-use crate::pin::Pinned;
-use crate::requests::Requests;
-use crate::stats::percentile;
+use crate::load::node::{self, Node, Program};
+use crate::load::pin::Pinned;
+use crate::load::requests::Requests;
+use crate::load::stats::percentile;
 
 /// A name, its unit last, and a value.
 pub(crate) type Figure = (&'static str, f64);
