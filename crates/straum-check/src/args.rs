@@ -13,6 +13,7 @@ use straum_check::fault;
 use straum_check::network::Distribution;
 
 use crate::load::args::Load;
+use crate::load::floor::Floor;
 
 /// Proves a Kafka-style log right or wrong: runs its nodes under faults and judges what clients saw.
 #[derive(Debug, Parser)]
@@ -36,8 +37,8 @@ pub(crate) enum Command {
     Analyze(Analyze),
     /// Measure a node over pipes, beside a floor that does no work.
     Load(Box<Load>),
-    /// Be the floor: answer every line of stdin with 90 fixed bytes.
-    Floor,
+    /// Be the floor that `load` compares with: answer every line of stdin with fixed bytes.
+    Floor(Floor),
 }
 
 const EXIT_CODES: &str = "\

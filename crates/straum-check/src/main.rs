@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::Analyze(options) => analyze::run(&options),
         Command::Load(options) => load::run(&options).map(|()| Ended::Done),
-        Command::Floor => load::floor::run().map(|()| Ended::Done),
+        Command::Floor(options) => load::floor::run(&options).map(|()| Ended::Done),
     };
     ExitCode::from(match ended {
         Ok(Ended::Judged(Validity::Valid) | Ended::Done) => 0,

@@ -1,9 +1,8 @@
-//! One node process from start to end, and what it used. Never decides what it is asked.
+//! One node process from start to end. Never decides what it is asked.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,11 +10,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use wait4::{ResUse, Wait4 as _};
 
+use crate::load::pin::{Cores, Pinned};
 use crate::load::replies::Replies;
 use crate::load::requests::INIT;
-use crate::load::watchdog::Watchdog;
+use crate::load::usage::Usage;
+use crate::load::watchdog::{Waits, Watchdog};
 
 /// A node that answers nothing from one look to the next is taken for dead.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -23,30 +23,54 @@ const STDERR_LINES: usize = 20;
 /// Longer stderr lines are shown in pieces.
 const STDERR_LINE_BYTES: u64 = 1000;
 
+/// Whose figures a run is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    Node,
+    /// Another node, for comparison.
+    Beside,
+    /// Answers every line alike, so nothing can be learnt from it.
+    Floor,
+}
+
+impl Who {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Beside => "beside",
+            Self::Floor => "floor",
+        }
+    }
+}
+
 /// How to start a node.
 pub(crate) struct Program {
+    pub(crate) who: Who,
     pub(crate) bin: PathBuf,
     pub(crate) args: Vec<OsString>,
 }
 
 /// A running node.
 pub(crate) struct Node {
+    pub(crate) who: Who,
     child: Child,
     /// Dropped to close the node's stdin.
     pub(crate) stdin: Option<ChildStdin>,
     pub(crate) replies: Replies<ChildStdout>,
-    pub(crate) memory: Memory,
+    pub(crate) usage: Usage,
+    pub(crate) waits: Waits,
     stderr: JoinHandle<VecDeque<String>>,
     watchdog: Watchdog,
 }
 
-/// Runs the node once: starts it, sends `init`, drives it, ends it. Gives what `drive` gave and
-/// the CPU time the process used.
+/// Runs the node once: starts it, sends `init`, drives it, ends it. Gives what `drive` gave.
 pub(crate) fn run<T>(
     program: &Program,
+    cores: Cores,
     drive: impl FnOnce(&mut Node) -> Result<T>,
-) -> Result<(T, Duration)> {
-    let mut node = Node::start(program)?;
+) -> Result<T> {
+    let (_pinned, node) = Pinned::start(cores, || Node::start(program))?;
+    let mut node = node?;
     let outcome = node.init().and_then(|()| drive(&mut node));
     node.end(outcome).with_context(|| program.bin.display().to_string())
 }
@@ -60,62 +84,76 @@ impl Node {
             .stderr(Stdio::piped())
             .process_group(0) // the watchdog kills it with all it started
             .spawn()
-            .with_context(|| format!("cannot start {}", program.bin.display()))?;
-        let replies = Replies::new(child.stdout.take().context("no stdout")?);
+            .with_context(|| format!("{} cannot be started", program.bin.display()))?;
+        let waits = Waits::default();
+        let stdout = child.stdout.take().context("no stdout")?;
         let stderr = child.stderr.take().context("no stderr")?;
         Ok(Self {
+            who: program.who,
             stdin: child.stdin.take(),
-            memory: Memory { status: format!("/proc/{}/status", child.id()) },
+            replies: Replies::new(stdout, waits.clone()),
+            usage: Usage::of(&child)?,
             stderr: thread::spawn(move || last_lines(stderr)),
-            watchdog: Watchdog::watch(&child, replies.progress(), SILENCE),
-            replies,
+            watchdog: Watchdog::watch(&child, waits.clone(), SILENCE),
+            waits,
             child,
         })
     }
 
     fn init(&mut self) -> Result<()> {
-        let mut stdin = self.stdin.as_ref().context("its stdin is closed")?;
-        stdin.write_all(INIT).context("did not read init")?;
+        self.write(INIT)?;
         self.replies.read_init_ok()
     }
 
+    /// Writes what is small enough for the node to take it before it must be read from.
+    pub(crate) fn write(&mut self, lines: &[u8]) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("its stdin is closed")?;
+        self.waits.during(|| stdin.write_all(lines)).context("stopped reading requests")
+    }
+
+    /// Writes in a thread of its own while this one reads.
+    pub(crate) fn stream<W: Send, R>(
+        &mut self,
+        write: impl FnOnce(&mut Option<ChildStdin>) -> io::Result<W> + Send,
+        read: impl FnOnce(&mut Replies<ChildStdout>) -> Result<R>,
+    ) -> Result<(W, R)> {
+        let Self { stdin, replies, waits, .. } = self;
+        thread::scope(|scope| {
+            let writer = scope.spawn(move || write(stdin));
+            let read = read(replies);
+            if read.is_err() {
+                replies.close(); // or the node might wait for us, and the writer for the node
+            }
+            let written =
+                waits.during(|| writer.join()).map_err(|_| anyhow!("the writer panicked"));
+            let read = read?;
+            Ok((written?.context("stopped reading requests")?, read))
+        })
+    }
+
+    /// Ends the requests and waits for the end of the replies, of which there must be so many.
+    pub(crate) fn finish(&mut self, expected: u64) -> Result<()> {
+        self.stdin = None;
+        self.replies.finish(expected)
+    }
+
     /// Waits for the end of the process. Its failure, if any, says how it ended and what it said.
-    fn end<T>(self, outcome: Result<T>) -> Result<(T, Duration)> {
+    fn end<T>(mut self, outcome: Result<T>) -> Result<T> {
         // A node that still waits for us or writes to us learns that we are gone.
-        drop((self.stdin, self.replies));
-        let ResUse { status, rusage } = self.child.wait4()?;
-        let stderr = self.stderr.join().unwrap_or_default();
+        self.stdin = None;
+        self.replies.close();
+        let status = self.waits.during(|| self.child.wait())?;
+        let stderr = self.waits.during(|| self.stderr.join()).unwrap_or_default();
         let silent = self.watchdog.disarm();
         let checked = outcome.and_then(|given| {
             ensure!(status.success(), "answered everything but did not end well");
             Ok(given)
         });
-        match checked {
-            Ok(given) => Ok((given, rusage.utime + rusage.stime)),
-            Err(error) => {
-                let killed = if silent { " (killed: it had gone silent)" } else { "" };
-                Err(anyhow!("{error:#}; {status}{killed}{}", quoted(&stderr)))
-            }
-        }
+        checked.map_err(|error| {
+            let killed = if silent { " (killed: it had gone silent)" } else { "" };
+            anyhow!("{error:#}; {status}{killed}{}", quoted(&stderr))
+        })
     }
-}
-
-/// Reads a process's peak resident memory while it lives. The `ru_maxrss` that `wait4` gives would
-/// be the loader's own when that is larger: the child shares its memory until it calls exec.
-pub(crate) struct Memory {
-    status: String,
-}
-
-impl Memory {
-    /// None once the process has ended.
-    pub(crate) fn peak_kib(&self) -> Option<u32> {
-        peak_kib(&fs::read_to_string(&self.status).ok()?)
-    }
-}
-
-fn peak_kib(status: &str) -> Option<u32> {
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    peak.trim().strip_suffix(" kB")?.parse().ok()
 }
 
 /// Reads all, for a full pipe would stop the node, and keeps the end.
@@ -144,13 +182,6 @@ fn quoted(stderr: &VecDeque<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_peak_is_read_from_status() {
-        let status = "Name:\tnode\nVmPeak:\t  9000 kB\nVmHWM:\t    1234 kB\nVmRSS:\t 1000 kB\n";
-        assert_eq!(peak_kib(status), Some(1234));
-        assert_eq!(peak_kib("Name:\tnode\nState:\tZ (zombie)\n"), None);
-    }
 
     #[test]
     fn the_end_of_stderr_is_kept() {

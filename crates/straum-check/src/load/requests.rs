@@ -1,161 +1,230 @@
-//! Makes the requests, all of them before anything is measured. Never by chance: the bytes depend
-//! on the counts asked for and on nothing else.
+//! Writes requests. Never by chance: the bytes depend on what was asked for, on where the node's logs
+//! begin, and on nothing else.
 
-use std::io::{self, Write as _};
-use std::num::NonZeroU32;
+use serde_json::Value;
+
+use crate::load::args::Load;
 
 /// The first request of every run, from a client of its own.
 pub(crate) const INIT: &[u8] = b"{\"id\":0,\"src\":\"c0\",\"dest\":\"n0\",\"body\":\
     {\"type\":\"init\",\"node_id\":\"n0\",\"node_ids\":[\"n0\"],\"msg_id\":1}}\n";
 
-const SEED: u64 = 0x0073_7472_6175_6d21;
+/// What chance there is begins here.
+pub(crate) const SEED: u64 = 0x0073_7472_6175_6d21;
 
-/// `count` requests, one a line.
+/// Whole requests, one a line, made before anything is measured.
 pub(crate) struct Requests {
     pub(crate) lines: Vec<u8>,
-    pub(crate) count: u32,
+    pub(crate) count: u64,
 }
 
 impl Requests {
-    /// Sends only, to the keys in turn.
-    pub(crate) fn sends(count: NonZeroU32, keys: NonZeroU32) -> io::Result<Self> {
-        Self::generate(count, |id, lines| send(lines, id % keys, id))
-    }
-
-    /// Half sends, the rest reads of what was just sent and commits.
-    pub(crate) fn mix(count: NonZeroU32, keys: NonZeroU32) -> io::Result<Self> {
-        let mut mix = Mix { sent: Vec::new(), random: fastrand::Rng::with_seed(SEED) };
-        mix.sent.resize(usize::try_from(keys.get()).map_err(io::Error::other)?, 0);
-        Self::generate(count, |id, lines| mix.request(lines, id))
-    }
-
-    fn generate(
-        count: NonZeroU32,
-        mut body: impl FnMut(u32, &mut Vec<u8>) -> io::Result<()>,
-    ) -> io::Result<Self> {
-        let count = count.get();
+    /// `count` requests, the first of them number `first`.
+    pub(crate) fn generate(
+        first: u64,
+        count: u64,
+        mut write: impl FnMut(&mut Vec<u8>, u64),
+    ) -> Self {
         let mut lines = Vec::new();
-        for id in 1..=count {
-            write!(lines, "{{\"id\":{id},\"src\":\"c1\",\"dest\":\"n0\",\"body\":{{")?;
-            body(id, &mut lines)?;
-            writeln!(lines, ",\"msg_id\":{id}}}}}")?;
+        for number in first..first + count {
+            write(&mut lines, number);
         }
-        Ok(Self { lines, count })
+        Self { lines, count }
     }
 }
 
-/// Knows how many messages each key has by then: their offsets are dense from 0.
-struct Mix {
-    sent: Vec<u32>,
-    random: fastrand::Rng,
+/// What sends look like: number n goes to the key n modulo `keys`, and its message says n.
+#[derive(Clone, Copy)]
+pub(crate) struct Sends {
+    pub(crate) keys: u64,
+    /// A string of so many characters instead of a number.
+    pub(crate) message_bytes: Option<u32>,
 }
 
-impl Mix {
-    fn request(&mut self, lines: &mut Vec<u8>, id: u32) -> io::Result<()> {
-        let key = self.random.usize(..self.sent.len());
-        let next = (key + 1) % self.sent.len();
-        match self.random.u32(..100) {
-            50..90 => self.poll(lines, key, next),
-            90..95 if self.sent[key] > 0 => commit(lines, key, self.sent[key] - 1),
-            95..100 => list_committed(lines, key, next),
-            _ => {
-                self.sent[key] += 1;
-                send(lines, key, id)
-            }
+impl Sends {
+    pub(crate) fn asked(asked: &Load) -> Self {
+        Self { keys: asked.keys.get().into(), message_bytes: asked.message_bytes }
+    }
+
+    pub(crate) fn key(self, number: u64) -> u64 {
+        number % self.keys
+    }
+
+    /// Appends a request.
+    pub(crate) fn write(self, lines: &mut Vec<u8>, number: u64) {
+        self.write_to(lines, self.key(number), number);
+    }
+
+    /// Appends a request to send to another key.
+    pub(crate) fn write_to(self, lines: &mut Vec<u8>, key: u64, number: u64) {
+        request(lines, number, |lines| {
+            lines.extend_from_slice(b"\"type\":\"send\",\"key\":");
+            put_key(lines, key);
+            lines.extend_from_slice(b",\"msg\":");
+            self.put_message(lines, number);
+        });
+    }
+
+    /// The message of a send.
+    pub(crate) fn message(self, number: u64) -> Value {
+        let mut text = Vec::new();
+        self.put_message(&mut text, number);
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    fn put_message(self, lines: &mut Vec<u8>, number: u64) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number).as_bytes();
+        let Some(bytes) = self.message_bytes else {
+            return lines.extend_from_slice(digits);
+        };
+        lines.push(b'"');
+        lines.resize(lines.len() + (bytes as usize).saturating_sub(digits.len()), b'0');
+        lines.extend_from_slice(digits);
+        lines.push(b'"');
+    }
+}
+
+/// Appends a poll.
+pub(crate) fn poll(
+    lines: &mut Vec<u8>,
+    number: u64,
+    offsets: impl IntoIterator<Item = (u64, u64)>,
+) {
+    request(lines, number, |lines| {
+        lines.extend_from_slice(b"\"type\":\"poll\",\"offsets\":");
+        put_offsets(lines, offsets);
+    });
+}
+
+/// Appends a commit.
+pub(crate) fn commit(lines: &mut Vec<u8>, number: u64, key: u64, offset: u64) {
+    request(lines, number, |lines| {
+        lines.extend_from_slice(b"\"type\":\"commit_offsets\",\"offsets\":");
+        put_offsets(lines, [(key, offset)]);
+    });
+}
+
+/// Appends a request for committed offsets.
+pub(crate) fn list_committed(
+    lines: &mut Vec<u8>,
+    number: u64,
+    keys: impl IntoIterator<Item = u64>,
+) {
+    request(lines, number, |lines| {
+        lines.extend_from_slice(b"\"type\":\"list_committed_offsets\",\"keys\":");
+        put_all(lines, *b"[]", keys, put_key);
+    });
+}
+
+fn request(lines: &mut Vec<u8>, number: u64, put_body: impl FnOnce(&mut Vec<u8>)) {
+    lines.extend_from_slice(b"{\"id\":");
+    put_number(lines, number);
+    lines.extend_from_slice(b",\"src\":\"c1\",\"dest\":\"n0\",\"body\":{");
+    put_body(lines);
+    lines.extend_from_slice(b",\"msg_id\":");
+    put_number(lines, number);
+    lines.extend_from_slice(b"}}\n");
+}
+
+fn put_offsets(lines: &mut Vec<u8>, offsets: impl IntoIterator<Item = (u64, u64)>) {
+    put_all(lines, *b"{}", offsets, |lines, (key, offset)| {
+        put_key(lines, key);
+        lines.push(b':');
+        put_number(lines, offset);
+    });
+}
+
+fn put_all<T>(
+    lines: &mut Vec<u8>,
+    [open, close]: [u8; 2],
+    all: impl IntoIterator<Item = T>,
+    mut put: impl FnMut(&mut Vec<u8>, T),
+) {
+    lines.push(open);
+    for (place, one) in all.into_iter().enumerate() {
+        if place > 0 {
+            lines.push(b',');
         }
+        put(lines, one);
     }
-
-    /// Asks for the last two messages at most of one key and the last one at most of another.
-    fn poll(&mut self, lines: &mut Vec<u8>, key: usize, next: usize) -> io::Result<()> {
-        let from = self.sent[key].saturating_sub(self.random.u32(..=2));
-        write!(lines, "\"type\":\"poll\",\"offsets\":{{\"k{key}\":{from}")?;
-        if next != key {
-            let from = self.sent[next].saturating_sub(self.random.u32(..=1));
-            write!(lines, ",\"k{next}\":{from}")?;
-        }
-        write!(lines, "}}")
-    }
+    lines.push(close);
 }
 
-fn send(lines: &mut Vec<u8>, key: impl std::fmt::Display, message: u32) -> io::Result<()> {
-    write!(lines, "\"type\":\"send\",\"key\":\"k{key}\",\"msg\":{message}")
+fn put_key(lines: &mut Vec<u8>, key: u64) {
+    lines.extend_from_slice(b"\"k");
+    put_number(lines, key);
+    lines.push(b'"');
 }
 
-fn commit(lines: &mut Vec<u8>, key: usize, offset: u32) -> io::Result<()> {
-    write!(lines, "\"type\":\"commit_offsets\",\"offsets\":{{\"k{key}\":{offset}}}")
-}
-
-fn list_committed(lines: &mut Vec<u8>, key: usize, next: usize) -> io::Result<()> {
-    write!(lines, "\"type\":\"list_committed_offsets\",\"keys\":[\"k{key}\"")?;
-    if next != key {
-        write!(lines, ",\"k{next}\"")?;
-    }
-    write!(lines, "]")
+fn put_number(lines: &mut Vec<u8>, number: u64) {
+    lines.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
-    use serde_json::Value;
-
     use super::*;
 
-    fn count(number: u32) -> NonZeroU32 {
-        NonZeroU32::new(number).unwrap()
-    }
+    const SMALL: Sends = Sends { keys: 10, message_bytes: None };
 
-    fn bodies(requests: &Requests) -> Vec<Value> {
-        let lines = requests.lines.split_inclusive(|&byte| byte == b'\n');
-        lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()["body"].take()).collect()
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut lines = Vec::new();
+        write(&mut lines);
+        String::from_utf8(lines).unwrap()
     }
 
     #[test]
     fn a_send_reads_as_the_protocol_says() {
-        let requests = Requests::sends(count(17), count(10)).unwrap();
-        let last = requests.lines.split_inclusive(|&byte| byte == b'\n').next_back().unwrap();
-        let expected = "{\"id\":17,\"src\":\"c1\",\"dest\":\"n0\",\"body\":{\"type\":\"send\",\
-            \"key\":\"k7\",\"msg\":17,\"msg_id\":17}}\n";
-        assert_eq!(std::str::from_utf8(last).unwrap(), expected);
+        assert_eq!(
+            written(|lines| SMALL.write(lines, 17)),
+            "{\"id\":17,\"src\":\"c1\",\"dest\":\"n0\",\"body\":{\"type\":\"send\",\
+             \"key\":\"k7\",\"msg\":17,\"msg_id\":17}}\n"
+        );
+    }
+
+    #[test]
+    fn a_poll_and_the_others_read_as_the_protocol_says() {
+        let body = |line: String| serde_json::from_str::<Value>(&line).unwrap()["body"].to_string();
+        for (line, expected) in [
+            (
+                written(|lines| poll(lines, 1, [(3, 40), (4, 50)])),
+                "{\"msg_id\":1,\"offsets\":{\"k3\":40,\"k4\":50},\"type\":\"poll\"}",
+            ),
+            (
+                written(|lines| commit(lines, 2, 3, 40)),
+                "{\"msg_id\":2,\"offsets\":{\"k3\":40},\"type\":\"commit_offsets\"}",
+            ),
+            (
+                written(|lines| list_committed(lines, 3, [3, 4])),
+                "{\"keys\":[\"k3\",\"k4\"],\"msg_id\":3,\"type\":\"list_committed_offsets\"}",
+            ),
+        ] {
+            assert_eq!(body(line), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_is_what_was_sent() {
+        for message_bytes in [None, Some(10), Some(1000)] {
+            let sends = Sends { message_bytes, ..SMALL };
+            let line = written(|lines| sends.write(lines, 123));
+            let sent = serde_json::from_str::<Value>(&line).unwrap()["body"]["msg"].take();
+            assert_eq!(sent, sends.message(123));
+            if let Some(bytes) = message_bytes {
+                assert_eq!(sent.as_str().unwrap().len(), bytes as usize);
+            }
+        }
     }
 
     #[test]
     fn sends_are_as_many_as_asked_over_the_keys_asked() {
-        let bodies = bodies(&Requests::sends(count(100), count(7)).unwrap());
-        let keys: std::collections::HashSet<_> =
-            bodies.iter().map(|body| body["key"].as_str().unwrap()).collect();
-        assert_eq!((bodies.len(), keys.len()), (100, 7));
-    }
-
-    #[test]
-    fn the_mix_has_its_shares() {
-        let bodies = bodies(&Requests::mix(count(20_000), count(10)).unwrap());
-        assert_eq!(bodies.len(), 20_000);
-        let share = |kind| bodies.iter().filter(|body| body["type"] == kind).count() / 200;
-        assert!((49..=51).contains(&share("send")));
-        assert!((39..=41).contains(&share("poll")));
-        assert!((4..=5).contains(&share("commit_offsets")));
-        assert!((4..=5).contains(&share("list_committed_offsets")));
-    }
-
-    #[test]
-    fn polls_and_commits_are_at_the_tail() {
-        for keys in [1, 2, 10] {
-            let mut sent = HashMap::<String, u64>::new();
-            for body in bodies(&Requests::mix(count(5_000), count(keys)).unwrap()) {
-                let sent_to = |key: &str| sent.get(key).copied().unwrap_or(0);
-                let offsets = || body["offsets"].as_object().unwrap().iter();
-                let behind = || offsets().map(|(key, at)| sent_to(key) - at.as_u64().unwrap());
-                match body["type"].as_str().unwrap() {
-                    "send" => *sent.entry(body["key"].as_str().unwrap().into()).or_default() += 1,
-                    "poll" => {
-                        assert_eq!(offsets().len(), usize::min(2, keys.try_into().unwrap()));
-                        assert!(behind().sum::<u64>() <= 3);
-                    }
-                    "commit_offsets" => assert!(behind().all(|messages| messages == 1)),
-                    _ => {}
-                }
-            }
-        }
+        let sends = Sends { keys: 7, ..SMALL };
+        let requests = Requests::generate(1, 100, |lines, number| sends.write(lines, number));
+        let lines: Vec<_> = requests.lines.split_inclusive(|&byte| byte == b'\n').collect();
+        let key = |line: &&[u8]| {
+            serde_json::from_slice::<Value>(line).unwrap()["body"]["key"].to_string()
+        };
+        let keys: std::collections::HashSet<_> = lines.iter().map(key).collect();
+        assert_eq!((lines.len(), keys.len()), (100, 7));
     }
 }
