@@ -16,8 +16,8 @@ What is measured:
   and writes 90 fixed bytes for each line, one write per read (in catch-up, as many bytes as the
   node's replies had in the mean). No node that answers over pipes can do much less, so every figure
   is also given as a ratio to the floor's in the same run. All pipes are as the system makes them
-  (64 KiB), unless the node enlarges its own. Keys and requests are the same in every run; messages
-  that a former run has left in the node's logs do no harm.
+  (64 KiB), unless the node enlarges its own. Messages that a former run has left in the node's logs
+  do no harm.
 
 Modes:
   flood     sends, as fast as the pipe takes them

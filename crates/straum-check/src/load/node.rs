@@ -10,6 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::retry_on_intr;
 
 use crate::load::pin::{Cores, Pinned};
 use crate::load::replies::Replies;
@@ -58,7 +60,7 @@ pub(crate) struct Node {
     pub(crate) stdin: Option<ChildStdin>,
     pub(crate) replies: Replies<ChildStdout>,
     pub(crate) usage: Usage,
-    pub(crate) waits: Waits,
+    waits: Waits,
     stderr: JoinHandle<VecDeque<String>>,
     watchdog: Watchdog,
 }
@@ -129,6 +131,14 @@ impl Node {
             let read = read?;
             Ok((written?.context("stopped reading requests")?, read))
         })
+    }
+
+    /// Waits until there is something to read or room to write; true if there is something to read.
+    pub(crate) fn wait_for_replies_or_room(&mut self, stdin: &ChildStdin) -> Result<bool> {
+        let stdout = self.replies.source()?;
+        let mut ends = [PollFd::new(stdin, PollFlags::OUT), PollFd::new(stdout, PollFlags::IN)];
+        self.waits.during(|| retry_on_intr(|| poll(&mut ends, None)))?;
+        Ok(!ends[1].revents().is_empty())
     }
 
     /// Ends the requests and waits for the end of the replies, of which there must be so many.

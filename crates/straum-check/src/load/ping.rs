@@ -26,7 +26,7 @@ pub(crate) fn drive(
     requests: &Requests,
     mut take: impl FnMut(&[u8]) -> Result<()>,
 ) -> Result<Vec<Figure>> {
-    let mut round_trips = Vec::new();
+    let mut round_trips = Vec::with_capacity(usize::try_from(requests.count)?);
     let meter = Meter::start(&node.usage)?;
     for line in requests.lines.split_inclusive(|&byte| byte == b'\n') {
         let sent = Instant::now();

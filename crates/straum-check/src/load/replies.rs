@@ -79,7 +79,7 @@ impl<R: Read> Replies<R> {
                 self.buffer.resize(2 * end, 0);
             }
             let length = self.read_at(end)?;
-            ensure!(length > 0, "gave {} replies and closed its stdout", self.lines);
+            ensure!(length > 0, self.ended());
             let read = &self.buffer[end..end + length];
             end += length;
             if let Some(newline) = memchr::memchr(b'\n', read) {
@@ -108,7 +108,7 @@ impl<R: Read> Replies<R> {
         self.filled = 0;
         while self.lines < lines {
             let length = self.read_at(0)?;
-            ensure!(length > 0, "gave {} replies and closed its stdout", self.lines);
+            ensure!(length > 0, self.ended());
             rest.extend_from_slice(&self.buffer[..length]);
             let whole = memchr::memrchr(b'\n', &rest).map_or(0, |newline| newline + 1);
             for line in rest[..whole].split_inclusive(|&byte| byte == b'\n') {
@@ -141,6 +141,11 @@ impl<R: Read> Replies<R> {
         }
         ensure!(self.lines == expected, "gave {} replies to {expected} requests", self.lines);
         Ok(())
+    }
+
+    /// What there is to say when the stream has ended too early.
+    pub(crate) fn ended(&self) -> String {
+        format!("gave {} replies and closed its stdout", self.lines)
     }
 
     /// Reads no more: the node learns of it, should it still write.

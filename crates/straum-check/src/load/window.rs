@@ -7,9 +7,8 @@ use std::iter;
 use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::{ioctl_fionbio, retry_on_intr};
+use anyhow::{Context as _, Result, bail};
+use rustix::io::ioctl_fionbio;
 
 use crate::load::args::Load;
 use crate::load::figures::{self, Figure};
@@ -30,30 +29,22 @@ pub(crate) fn window(asked: &Load, program: &Program) -> Result<Vec<Figure>> {
 fn drive(node: &mut Node, requests: &Requests, window: usize) -> Result<Vec<Figure>> {
     let mut stdin = node.stdin.take().context("its stdin is closed")?;
     ioctl_fionbio(&stdin, true)?;
+    let count = usize::try_from(requests.count)?;
     let mut flight = Flight::new(&requests.lines, window);
+    flight.latencies.reserve(count);
     let meter = Meter::start(&node.usage)?;
-    while flight.latencies.len() as u64 != requests.count {
+    while flight.latencies.len() < count {
         flight.write(&mut stdin)?;
         if !flight.writing.is_empty() && !node.wait_for_replies_or_room(&stdin)? {
             continue;
         }
-        let Some(replies) = node.replies.count_some()? else { break };
+        let Some(replies) = node.replies.count_some()? else { bail!(node.replies.ended()) };
         flight.answered(replies).context("gave more replies than it was asked for")?;
     }
     let used = meter.stop()?;
     drop(stdin);
     node.finish(requests.count)?;
     Ok(figures::of_latencies(&used, flight.latencies))
-}
-
-impl Node {
-    /// True if there are replies.
-    fn wait_for_replies_or_room(&mut self, stdin: &ChildStdin) -> Result<bool> {
-        let stdout = self.replies.source()?;
-        let mut ends = [PollFd::new(stdin, PollFlags::OUT), PollFd::new(stdout, PollFlags::IN)];
-        self.waits.during(|| retry_on_intr(|| poll(&mut ends, None)))?;
-        Ok(!ends[1].revents().is_empty())
-    }
 }
 
 /// What is on its way.
