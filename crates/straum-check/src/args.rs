@@ -15,7 +15,8 @@ use straum_check::network::Distribution;
 use crate::load::args::Load;
 use crate::load::floor::Floor;
 
-/// Proves a Kafka-style log right or wrong: runs its nodes under faults and judges what clients saw.
+/// Proves a Kafka-style log right or wrong: runs its nodes under faults and judges what clients saw. Also
+/// measures a node.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -43,7 +44,7 @@ pub(crate) enum Command {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    valid
+  0    valid, or measured
   1    invalid: an anomaly was found
   2    unknown: too little was seen to say
   254  bad arguments
