@@ -1,4 +1,4 @@
-//! The program `straum-check`. Never judges by itself; see the library for its parts.
+//! The program `straum-check`. Never judges by itself; see the library for its parts. `load` uses none of them.
 
 mod analyze;
 mod args;

@@ -44,9 +44,8 @@ pub(crate) fn node(
     let sends = Sends { message_bytes: Some(message_bytes), ..Sends::asked(asked) };
     let stored = u64::from(asked.stored.map_or(STORED, u32::from));
     node::run(program, Cores::Same, |node| {
-        // Twice, as a node may write any character as six.
-        node.replies.max_reply_bytes +=
-            usize::try_from(stored * u64::from(2 * message_bytes + 100))?;
+        // All messages may come in one reply.
+        node.replies.max_reply_bytes += usize::try_from(stored * u64::from(message_bytes + 100))?;
         let logs = logs::store_and_learn(node, sends, 1..stored + 1, progress)?;
         let mut consumer = Consumer::new(sends, logs);
         let mut transfer = Transfer::default();

@@ -1,7 +1,7 @@
 //! Tells the figures, in a table or as JSON. Never measures anything itself.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::iter;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value, json};
@@ -20,6 +20,21 @@ pub(crate) struct Row {
     node: f64,
     beside: Option<f64>,
     floor: f64,
+}
+
+impl Row {
+    fn cells(&self) -> [String; 7] {
+        let ratio = |to: f64| format!("{:.2}", self.node / to);
+        [
+            self.mode.name().to_owned(),
+            self.figure.to_owned(),
+            short(self.node),
+            self.beside.map(short).unwrap_or_default(),
+            short(self.floor),
+            ratio(self.floor),
+            self.beside.map(ratio).unwrap_or_default(),
+        ]
+    }
 }
 
 /// The figures of all runs of one mode.
@@ -64,26 +79,20 @@ pub(crate) fn tell(asked: &Load, rows: &[Row]) -> Result<()> {
 }
 
 fn to_table(rows: &[Row]) -> String {
+    let header = ["mode", "figure", "node", "beside", "floor", "ratio", "to beside"];
     let beside = rows.iter().any(|row| row.beside.is_some());
-    let optional = |cell: &str| if beside { format!("  {cell:>10}") } else { String::new() };
-    let mut table = format!("{:8}  {:17}  {:>10}", "mode", "figure", "node");
-    let line = |table: &mut String, [beside, floor, ratio, to_beside]: [&str; 4]| {
-        let (beside, to_beside) = (optional(beside), optional(to_beside));
-        // Writing to a string does not fail.
-        writeln!(table, "{beside}  {floor:>10}  {ratio:>7}{to_beside}").ok();
-    };
-    line(&mut table, ["beside", "floor", "ratio", "to beside"]);
-    for row in rows {
-        let (mode, figure, node) = (row.mode.name(), row.figure, short(row.node));
-        write!(table, "{mode:8}  {figure:17}  {node:>10}").ok();
-        let ratio = |to: f64| format!("{:.2}", row.node / to);
-        let of_beside = |tell: &dyn Fn(f64) -> String| row.beside.map_or_else(String::new, tell);
-        line(
-            &mut table,
-            [&of_beside(&short), &short(row.floor), &ratio(row.floor), &of_beside(&ratio)],
-        );
+    let cells = iter::once(header.map(ToOwned::to_owned)).chain(rows.iter().map(Row::cells));
+    cells.map(|cells| line(&cells, beside)).collect()
+}
+
+fn line(cells: &[String; 7], with_beside: bool) -> String {
+    let [mode, figure, node, beside, floor, ratio, to_beside] = cells;
+    let begins = format!("{mode:8}  {figure:17}  {node:>10}");
+    if with_beside {
+        format!("{begins}  {beside:>10}  {floor:>10}  {ratio:>7}  {to_beside:>10}\n")
+    } else {
+        format!("{begins}  {floor:>10}  {ratio:>7}\n")
     }
-    table
 }
 
 fn to_json(asked: &Load, machine: &Machine, rows: &[Row]) -> Value {

@@ -85,6 +85,7 @@ fn peak_kib(status: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::process::{Command, Stdio};
 
     use super::*;
@@ -98,10 +99,12 @@ mod tests {
 
     #[test]
     fn cpu_time_can_be_read_until_the_process_is_waited_for() {
-        let script = "i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; echo";
+        let script = "read go; i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; echo";
         let mut shell = Command::new("sh");
-        let mut child = shell.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = shell.spawn().unwrap();
         let meter = Meter::start(&Usage::of(&child).unwrap()).unwrap();
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
         // It has ended when its output has.
         std::io::copy(&mut child.stdout.take().unwrap(), &mut std::io::sink()).unwrap();
         let used = meter.used(Duration::ZERO, Some(1)).unwrap();
