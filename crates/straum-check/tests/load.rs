@@ -171,7 +171,7 @@ fn replies_that_nobody_asked_for_are_reported() {
     for mode in MODES {
         misbehaved(&load_faulty(mode, "blank-line=15"), &[]);
     }
-    misbehaved(&load_shell("flood", "yes"), &["to 5000 requests, and goes on"]);
+    misbehaved(&load_shell("flood", "read one; yes"), &["to 5000 requests, and goes on"]);
 }
 
 #[test]
