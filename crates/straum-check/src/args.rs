@@ -12,7 +12,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use straum_check::fault;
 use straum_check::network::Distribution;
 
-/// Proves a Kafka-style log right or wrong: runs its nodes under faults and judges what clients saw.
+use crate::load::args::Load;
+use crate::load::floor::Floor;
+
+/// Proves a Kafka-style log right or wrong: runs its nodes under faults and judges what clients saw. Also
+/// measures a node.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -32,11 +36,15 @@ pub(crate) enum Command {
     Test(Box<Test>),
     /// Judge a history again that an earlier run has stored.
     Analyze(Analyze),
+    /// Measure a node over pipes, beside a floor that does no work.
+    Load(Box<Load>),
+    /// Be the floor that `load` compares with: answer every line of stdin with fixed bytes.
+    Floor(Floor),
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    valid
+  0    valid, or measured
   1    invalid: an anomaly was found
   2    unknown: too little was seen to say
   254  bad arguments
@@ -187,7 +195,7 @@ impl From<LatencyDist> for Distribution {
     }
 }
 
-fn program(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn program(text: &str) -> Result<PathBuf, String> {
     let file = path::absolute(text).map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {

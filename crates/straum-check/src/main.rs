@@ -1,8 +1,9 @@
-//! The program `straum-check`. Never judges by itself; see the library for its parts.
+//! The program `straum-check`. Never judges by itself; see the library for its parts. `load` uses none of them.
 
 mod analyze;
 mod args;
 mod console;
+mod load;
 mod store;
 mod test;
 
@@ -23,6 +24,8 @@ const CRASHED: u8 = 255;
 /// How a command ended.
 enum Ended {
     Judged(Validity),
+    /// There was nothing to judge, and it was done.
+    Done,
     /// A node failed; the person has been told.
     Crashed,
 }
@@ -38,9 +41,11 @@ fn main() -> ExitCode {
     let ended = match cli.command {
         Command::Test(options) => test::run(&options),
         Command::Analyze(options) => analyze::run(&options),
+        Command::Load(options) => load::run(&options).map(|()| Ended::Done),
+        Command::Floor(options) => load::floor::run(&options).map(|()| Ended::Done),
     };
     ExitCode::from(match ended {
-        Ok(Ended::Judged(Validity::Valid)) => 0,
+        Ok(Ended::Judged(Validity::Valid) | Ended::Done) => 0,
         Ok(Ended::Judged(Validity::Invalid)) => 1,
         Ok(Ended::Judged(Validity::Unknown)) => 2,
         Ok(Ended::Crashed) => CRASHED,

@@ -3,28 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod common;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The planted node's program, which cargo does not build for the tests of another package.
-fn faulty_node() -> &'static Path {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let check = Path::new(env!("CARGO_BIN_EXE_straum-check"));
-        let release = check.parent().unwrap().ends_with("release");
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "faulty-node", "--bin", "faulty-node"]);
-        build.args(["--target-dir"]).arg(check.parent().unwrap().parent().unwrap());
-        build.args(release.then_some("--release"));
-        assert!(build.status().unwrap().success());
-        check.with_file_name("faulty-node")
-    })
-}
+use crate::common::faulty_node;
 
 /// A folder of this test's own, empty.
 fn folder(name: &str) -> PathBuf {

@@ -1,5 +1,5 @@
 //! The engine alone: what a send, a poll and a commit cost without a protocol around them. Never
-//! touches a process or a pipe; for those there is `straum-load`.
+//! touches a process or a pipe; for those there is `straum-check load`.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

@@ -63,7 +63,7 @@ fn the_shared_journal_has_no_clock_no_files_no_network_and_no_threads() {
 
 #[test]
 fn who_measures_or_judges_shares_no_code_with_the_node() {
-    for judge in ["straum-load", "straum-check", "faulty-node"] {
+    for judge in ["straum-check", "faulty-node"] {
         for name in dependencies(judge) {
             assert!(!["straum", "maelstrom-kafka"].contains(&name.as_str()), "{judge}: {name}");
         }

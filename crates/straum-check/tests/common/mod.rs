@@ -1,10 +1,13 @@
-//! Runs of the planted node on a virtual clock. Never judges a run.
+//! The planted node: runs of it on a virtual clock, and its program. Never judges a run.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 use faulty_node::{FaultyNode, Options, Planted, Storage};
 use straum_check::cluster::simulated::{Node, Simulated};
@@ -89,4 +92,19 @@ impl Observer for StopAtExit {
     fn stop(&mut self) -> bool {
         self.0.get()
     }
+}
+
+/// The planted node's program, which cargo does not build for the tests of another package.
+pub(crate) fn faulty_node() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let check = Path::new(env!("CARGO_BIN_EXE_straum-check"));
+        let release = check.parent().unwrap().ends_with("release");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "faulty-node", "--bin", "faulty-node"]);
+        build.args(["--target-dir"]).arg(check.parent().unwrap().parent().unwrap());
+        build.args(release.then_some("--release"));
+        assert!(build.status().unwrap().success());
+        check.with_file_name("faulty-node")
+    })
 }

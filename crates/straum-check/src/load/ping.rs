@@ -1,0 +1,41 @@
+//! The mode `ping`: one request at a time. Never has a second request on the way.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::load::args::Load;
+use crate::load::figures::{self, Figure};
+use crate::load::node::{self, Node, Program};
+use crate::load::pin::Cores;
+use crate::load::replies::check_no_error;
+use crate::load::requests::{Requests, Sends};
+use crate::load::usage::Meter;
+
+/// Sends, on one core with the node.
+pub(crate) fn ping(asked: &Load, program: &Program) -> Result<Vec<Figure>> {
+    let sends = Sends::asked(asked);
+    let count = asked.round_trips.get().into();
+    let requests = Requests::generate(1, count, |lines, number| sends.write(lines, number));
+    node::run(program, Cores::Same, |node| drive(node, &requests, check_no_error))
+}
+
+/// Times each request, and hands over its reply outside of that.
+pub(crate) fn drive(
+    node: &mut Node,
+    requests: &Requests,
+    mut take: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<Vec<Figure>> {
+    let mut round_trips = Vec::with_capacity(usize::try_from(requests.count)?);
+    let meter = Meter::start(&node.usage)?;
+    for line in requests.lines.split_inclusive(|&byte| byte == b'\n') {
+        let sent = Instant::now();
+        node.write(line)?;
+        let reply = node.replies.read_reply()?;
+        round_trips.push(sent.elapsed());
+        take(reply)?;
+    }
+    let used = meter.stop()?;
+    node.finish(node.replies.lines())?;
+    Ok(figures::of_latencies(&used, round_trips))
+}
