@@ -65,15 +65,16 @@ fn a_node_is_measured_in_every_mode_unless_it_is_said_in_which() {
         }
         assert!(report["modes"][mode]["peak_mb"].is_object(), "{mode}");
     }
-    for mode in ["flood", "mix", "window", "ping", "tail"] {
-        let figures = &report["modes"][mode];
-        assert!(figures["rate_per_s"].is_object() && figures["cpu_s_per_million"].is_object());
+    for mode in MODES {
+        let has = |name: &&str| report["modes"][mode][*name].is_object();
         let latencies = ["p50_us", "p95_us", "p99_us", "p99_9_us", "max_us"];
-        let expected = !["flood", "mix"].contains(&mode);
-        assert!(latencies.iter().all(|name| figures[name].is_object() == expected), "{mode}");
+        assert!(latencies.iter().all(|name| has(name) == (mode != "flood")), "{mode}");
+        let of_requests = ["rate_per_s", "cpu_s_per_million"];
+        assert!(of_requests.iter().all(|name| has(name) == (mode != "catch-up")), "{mode}");
+        let of_bytes = ["reply_gb_per_s", "cpu_s_per_gb", "mean_reply_mb"];
+        assert!(of_bytes.iter().all(|name| has(name) == (mode == "catch-up")), "{mode}");
     }
     let catch_up = &report["modes"]["catch-up"];
-    assert!(catch_up["reply_gb_per_s"].is_object() && catch_up["cpu_s_per_gb"].is_object());
     assert_eq!(catch_up["mean_reply_mb"]["ratio"], 1.0, "the floor's replies are as long");
     assert_eq!(report["stored"]["tail"], 3000);
     let progress = stderr(&output);

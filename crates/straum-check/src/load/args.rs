@@ -22,15 +22,15 @@ What is measured:
 Modes:
   flood     sends, as fast as the pipe takes them
   mix       50% send, 40% poll of two keys at the tail, 5% commit_offsets, 5% list_committed_offsets,
-            as fast as the pipe takes them
+            as fast as the pipe takes them; then --round-trips of them, one at a time
   window    sends, never more than --window unanswered
   ping      one send at a time, the next after its reply
   tail      as ping, but polls of one or two keys that return the last message or two, when --stored
             messages are there: shows whether anything grows with the length or number of logs
   catch-up  one consumer reads all of --stored messages, one poll at a time, each from where the
             reply before it ended. Each message must come once, in order, as it was sent
-  In flood and mix the loader keeps one core and the node gets all others. In the other modes both
-  are on one core, or they would show how long the system takes to wake a process on another core,
+  While requests come as fast as the pipe takes them, the loader keeps one core and the node gets all
+  others. Otherwise both are on one core, or they would show how long the system takes to wake a process on another core,
   which is much and never the same; a node that needs several threads pays for it.
 
 Figures (each the median of --runs runs; ratio = median of the node / median of the floor):
@@ -90,7 +90,7 @@ pub(crate) struct Load {
     /// Requests in a run of flood, mix or window.
     #[arg(long, value_name = "N", default_value = "1000000")]
     pub(crate) requests: NonZeroU32,
-    /// Requests in a run of ping or tail.
+    /// Requests in a run of ping or tail, and those of mix that are timed one by one.
     #[arg(long, value_name = "N", default_value = "20000")]
     pub(crate) round_trips: NonZeroU32,
     /// How many requests of window may be unanswered.

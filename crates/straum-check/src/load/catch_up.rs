@@ -25,13 +25,13 @@ pub(crate) const STORED: u32 = 200_000;
 pub(crate) const MESSAGE_BYTES: u32 = 1000;
 
 /// How much was asked and answered.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 pub(crate) struct Transfer {
     polls: u64,
     poll_bytes: u64,
     reply_bytes: u64,
     /// From the beginning of each write to the end of its reply.
-    elapsed: Duration,
+    round_trips: Vec<Duration>,
 }
 
 /// Polls all keys that have more, from where the reply before ended, until all was seen.
@@ -63,7 +63,7 @@ pub(crate) fn node(
 
 /// The same amount as the node's, from a floor whose replies are as long as the node's were.
 pub(crate) fn floor(program: &Program, of_node: &Transfer) -> Result<Vec<Figure>> {
-    let Transfer { polls, poll_bytes, reply_bytes, .. } = *of_node;
+    let &Transfer { polls, poll_bytes, reply_bytes, .. } = of_node;
     let program = Program {
         who: program.who,
         bin: program.bin.clone(),
@@ -88,7 +88,7 @@ impl Transfer {
         let sent = Instant::now();
         node.write(poll)?;
         let reply = node.replies.read_reply()?;
-        self.elapsed += sent.elapsed();
+        self.round_trips.push(sent.elapsed());
         self.polls += 1;
         self.poll_bytes += poll.len() as u64;
         self.reply_bytes += reply.len() as u64;
@@ -97,12 +97,14 @@ impl Transfer {
 
     fn figures(&self, used: &Used) -> Vec<Figure> {
         let bytes = float(self.reply_bytes);
-        vec![
-            ("reply_gb_per_s", bytes / 1e9 / self.elapsed.as_secs_f64()),
+        let elapsed: Duration = self.round_trips.iter().sum();
+        let figures = [
+            ("reply_gb_per_s", bytes / 1e9 / elapsed.as_secs_f64()),
             ("cpu_s_per_gb", used.cpu.as_secs_f64() / (bytes / 1e9)),
             ("mean_reply_mb", bytes / 1e6 / float(self.polls)),
             figures::peak(used),
-        ]
+        ];
+        figures.into_iter().chain(figures::percentiles(self.round_trips.clone())).collect()
     }
 }
 

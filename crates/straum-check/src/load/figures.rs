@@ -21,14 +21,18 @@ pub(crate) fn of_requests(used: &Used, count: u64) -> Vec<Figure> {
 }
 
 /// What so many requests took, and each of them.
-pub(crate) fn of_latencies(used: &Used, mut latencies: Vec<Duration>) -> Vec<Figure> {
+pub(crate) fn of_latencies(used: &Used, latencies: Vec<Duration>) -> Vec<Figure> {
+    let figures = of_requests(used, latencies.len() as u64);
+    figures.into_iter().chain(percentiles(latencies)).collect()
+}
+
+pub(crate) fn percentiles(mut latencies: Vec<Duration>) -> Vec<Figure> {
     latencies.sort_unstable();
-    let mut figures = of_requests(used, latencies.len() as u64);
-    figures.extend(PERCENTILES.iter().filter_map(|&(name, per_mille)| {
+    let figure = |&(name, per_mille): &(&'static str, usize)| {
         let latency = percentile(&latencies, per_mille)?;
         Some((name, latency.as_secs_f64() * 1e6))
-    }));
-    figures
+    };
+    PERCENTILES.iter().filter_map(figure).collect()
 }
 
 /// The peak of the process.

@@ -10,7 +10,9 @@ use crate::load::figures::{self, Figure};
 use crate::load::logs::{self, Logs};
 use crate::load::node::{self, Node, Program};
 use crate::load::pin::Cores;
+use crate::load::ping;
 use crate::load::progress::Progress;
+use crate::load::replies::check_no_error;
 use crate::load::requests::{self, Requests, SEED, Sends};
 use crate::load::usage::Meter;
 
@@ -22,18 +24,29 @@ pub(crate) fn flood(asked: &Load, program: &Program) -> Result<Vec<Figure>> {
     node::run(program, Cores::Apart, |node| drive(node, &requests))
 }
 
-/// Half sends, the rest reads of what was just sent and commits.
+/// Half sends, the rest reads of what was just sent and commits. How long each takes is that of one at a time.
 pub(crate) fn mix(asked: &Load, program: &Program, progress: &mut Progress) -> Result<Vec<Figure>> {
     let sends = Sends::asked(asked);
-    let first = sends.keys + 1;
-    node::run(program, Cores::Apart, |node| {
-        // One message for each key first, to learn where its log is.
-        let logs = logs::store_and_learn(node, sends, 1..first, progress)?;
-        let mut mix = Mix::after(sends, &logs);
-        let count = asked.requests.get().into();
-        let requests = Requests::generate(first, count, |lines, number| mix.write(lines, number));
+    let mut flooded = node::run(program, Cores::Apart, |node| {
+        let requests = mixed(node, sends, asked.requests.get().into(), progress)?;
         drive(node, &requests)
-    })
+    })?;
+    let pinged = node::run(program, Cores::Same, |node| {
+        let requests = mixed(node, sends, asked.round_trips.get().into(), progress)?;
+        ping::drive(node, &requests, check_no_error)
+    })?;
+    let latencies =
+        pinged.into_iter().filter(|(name, _)| !flooded.iter().any(|(its, _)| its == name));
+    flooded.extend(latencies.collect::<Vec<_>>());
+    Ok(flooded)
+}
+
+fn mixed(node: &mut Node, sends: Sends, count: u64, progress: &mut Progress) -> Result<Requests> {
+    let first = sends.keys + 1;
+    // One message for each key first, to learn where its log is.
+    let logs = logs::store_and_learn(node, sends, 1..first, progress)?;
+    let mut mix = Mix::after(sends, &logs);
+    Ok(Requests::generate(first, count, |lines, number| mix.write(lines, number)))
 }
 
 /// Closes the node's stdin when all is written, so that a reply that never comes is seen at once.
