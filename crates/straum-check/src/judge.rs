@@ -68,7 +68,8 @@ pub struct Anomaly {
 /// What a run was asked to hold it against.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Demands {
-    /// The share of operations that must succeed, 0 to 1 (`--availability`).
+    /// The share of operations that must succeed, 0 to 1, of those whose client waited for the answer
+    /// (`--availability`).
     pub availability: Option<f64>,
 }
 

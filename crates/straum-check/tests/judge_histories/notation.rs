@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use straum_check::history::{
-    Action, Error, History, KeyId, Message, Offset, Operation, Outcome, Rule, Violation,
+    ABANDONED, Action, Error, History, KeyId, Message, Offset, Operation, Outcome, Rule, Violation,
 };
 use straum_check::judge::Demands;
 
@@ -146,6 +146,7 @@ fn outcome(word: &str) -> Outcome {
         "ok" => Outcome::Ok,
         "fail" => Outcome::Fail(error(11, "not now")),
         "info" => Outcome::Info(error(0, "no answer in 5 s")),
+        "abandoned" => Outcome::Info(error(ABANDONED, "the client did not wait")),
         _ => panic!("no outcome: {word}"),
     }
 }
