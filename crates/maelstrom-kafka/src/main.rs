@@ -113,8 +113,8 @@ Exit codes:
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value
   3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was lost
-  4  the data could not be written or synced, or, in a cluster, lin-kv holds what is not ours; what was
-     acknowledged is safe, start again to recover
+  4  the data could not be written or synced: what was acknowledged is safe, start again to recover
+  5  in a cluster: lin-kv holds an entry that this program cannot read, and no start will: see stderr
 
 On the disk:
   DIR/<node id> holds segments, of which a full one is rewritten, sorted by key, and kept for polls.
@@ -129,14 +129,12 @@ fn main() -> ExitCode {
             writeln!(out, "maelstrom-kafka: {level}: {}", record.args())
         })
         .init();
-    let Err(failure) = run(&options) else {
-        log::info!("stopped: the input ended");
-        return ExitCode::SUCCESS;
-    };
+    let Err(failure) = run(&options) else { return ExitCode::SUCCESS };
     let (code, reason) = match failure {
         Failure::Pipe(reason) => (1, reason),
         Failure::Open(reason) => (3, reason),
         Failure::Journal(reason) => (4, reason),
+        Failure::Unreadable(reason) => (5, reason),
     };
     log::error!("{reason}");
     ExitCode::from(code)
@@ -171,8 +169,12 @@ fn run(options: &Options) -> Result<(), Failure> {
         }
     };
     match served {
-        Ok(()) => Ok(()),
-        Err(End::Failure(failure)) => Err(failure),
-        Err(End::Cluster(init)) => serve_cluster(options.max_poll_bytes, &init, &mut pipes, &stop),
+        Ok(()) => {}
+        Err(End::Failure(failure)) => return Err(failure),
+        Err(End::Cluster(init)) => {
+            serve_cluster(options.max_poll_bytes, &init, &mut pipes, &stop)?;
+        }
     }
+    stop.farewell();
+    Ok(())
 }

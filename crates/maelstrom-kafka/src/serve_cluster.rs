@@ -47,7 +47,7 @@ pub(crate) fn serve_cluster(
             if stop.asked() {
                 return Ok(());
             }
-            session.node.failure().map_or(Ok(()), |why| Err(Failure::Journal(why.into())))?;
+            session.node.failure().map_or(Ok(()), |why| Err(Failure::Unreadable(why.into())))?;
             session.timeout()
         };
         if is_readable(&pipes.input, timeout)? && read(&mut pipes.lines, &mut pipes.input)? == 0 {
