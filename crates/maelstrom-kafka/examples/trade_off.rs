@@ -1,8 +1,11 @@
 //! How many messages an operation takes against how long a send takes, over how long members wait for more:
-//! simulated clusters, so that the same figures come out anywhere. Prints the table and writes the plot of
-//! `docs/shared-journal.md`. Never runs a process.
+//! simulated clusters, so that the same figures come out anywhere. Prints the table of `docs/trade-off.md` and
+//! writes the plot `docs/trade-off.svg`. Never runs a process.
 //!
 //!     cargo run --release -p maelstrom-kafka --example trade_off > docs/trade-off.md
+//!
+//! Building it builds `target/release/maelstrom-kafka` with the feature `planted-bugs`, as everything does that
+//! needs this crate's dev-dependencies: after it, run `cargo build --release` before that program is measured.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for developers")]
 

@@ -13,7 +13,7 @@ use straum_check::network::{Distribution, NetworkSettings};
 use straum_check::run::{Observer, Record, Settings, run};
 use straum_check::time::{MILLISECOND, Nanos, SECOND};
 
-/// Two nodes, some seconds, a few hundred operations, nothing goes wrong.
+/// One node, some seconds, a few hundred operations, nothing goes wrong.
 pub(crate) fn settings(seed: u64) -> Settings {
     Settings {
         node_count: 1,
