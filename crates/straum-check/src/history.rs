@@ -152,9 +152,9 @@ pub enum Message {
 /// Something that was made to go wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// `partition`, `kill` or `pause`.
+    /// `partition`, `kill`, `pause` or `service`.
     pub kind: String,
-    /// Whom it befell, in words: `n0 n1 | n2`, `n1`.
+    /// Whom it befell, in words: `n0 n1 | n2`, `n1`; or what the services were: `silent`.
     pub detail: String,
     /// When it began.
     pub from_ns: Nanos,

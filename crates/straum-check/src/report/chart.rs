@@ -154,6 +154,7 @@ pub(super) fn fault_class(kind: &str) -> &'static str {
         "partition" => "partition",
         "kill" => "kill",
         "pause" => "pause",
+        "service" => "service",
         _ => "other",
     }
 }
@@ -190,6 +191,15 @@ pub(super) fn end(elapsed: Nanos, bucket_ms: u64, count: usize) -> Nanos {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_fault_that_can_be_asked_for_has_a_colour_of_its_own() {
+        for kind in ["partition", "kill", "pause", "service"] {
+            assert!(kind.parse::<crate::fault::Kind>().is_ok());
+            assert_eq!(fault_class(kind), kind);
+            assert!(include_str!("page.css").contains(&format!(".fault.{kind} ")), "{kind}");
+        }
+    }
 
     #[test]
     fn a_line_has_a_gap_where_nothing_was_measured() {
