@@ -1,25 +1,8 @@
 //! Opening a journal that may have been left in the middle of anything. Never changes a file before
 //! it has decided that the whole journal can be used.
 //!
-//! Exactly one row is true of each file, the sealed segments first, each kind in order. Only the last
-//! three rows change a file.
-//!
-//! | file | what its bytes say | what is done |
-//! |---|---|---|
-//! | any | its name is no name of a journal's file | refuse: foreign |
-//! | any | its name is not the one expected next | refuse: missing |
-//! | any | its header or its first position is not what it must be | refuse: damage |
-//! | any | its header is whole, and of another version | refuse: version |
-//! | any | its size is not the one in its header | refuse: damage |
-//! | the newest sealed segment | what it says of a key is not what was written | refuse: damage |
-//! | a sealed segment | as it must be, so far as it has been looked at | read from when it is polled |
-//! | a segment before the end of the newest sealed segment | anything: it was sealed | remove it |
-//! | a segment | a whole entry at the expected position holds what is no command | refuse: damage |
-//! | a segment | entries, then zeros to its end | apply them |
-//! | not the last segment | entries, then something else | refuse: damage |
-//! | the last segment | entries, then something else, then a later entry | refuse: damage |
-//! | the last segment | entries, then something else, and no later entry | apply them, cut off the rest |
-//! | `*.new` | anything: its creation was interrupted | remove it |
+//! What is done about which file is the table of `docs/format.md`, "Recovery". Its rows that remove or
+//! overwrite take effect only when no row has refused.
 //!
 //! What can be read need not be on the disk: the process that wrote it may have died, or been told that
 //! a sync had failed, while the pages stayed in memory. Only the last entry can be in that state, since
@@ -45,7 +28,7 @@ use crate::logs::Logs;
 /// How many bytes are written at once when an end is cut off.
 static ZEROS: [u8; 4096] = [0; 4096];
 
-/// Why a journal cannot be used. Nothing was changed, nor lost.
+/// Why a journal cannot be used. Nothing was lost, and nothing changed unless it says so.
 #[derive(Debug)]
 pub enum OpenError {
     /// The file system failed; a later try may succeed. A torn end may have been cut off already.

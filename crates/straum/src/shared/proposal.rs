@@ -21,7 +21,8 @@ pub(super) struct Proposal {
 /// |---|---|---|
 /// | `Asked` | created | the entry is ours: it is applied |
 /// | `Asked` | taken | `Taken` |
-/// | `Asked` | failed, or nothing in time | `Unknown`: the position is read |
+/// | `Asked` | failed | `Failed` |
+/// | `Asked`, `Failed` | the time is over | `Unknown`: the position is read |
 /// | `Unknown` | the entry at the position | it is applied, whoever's it is |
 /// | `Unknown` | absent | put again: `Asked` |
 /// | `Taken` | the entry at the position | it is applied, whoever's it is |

@@ -1,6 +1,5 @@
-//! The rules that make the journal safe, and a way to break one on purpose: only a build with the feature
-//! `planted-bugs` can, which the simulation has and no program that is shipped. Never decides anything
-//! else.
+//! A way to break one of the rules that make the journal safe, on purpose: only a build with the feature
+//! `planted-bugs` can, which the simulation has and no program that is shipped.
 
 /// A rule that can be broken, named by the bug that this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
