@@ -24,7 +24,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use progress::{Progress, progress_line};
+pub use progress::Progress;
 pub use summary::{summary, wants_colour};
 
 use crate::history::{Crash, History};

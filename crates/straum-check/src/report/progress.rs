@@ -13,7 +13,7 @@ fn completed(snapshot: &Snapshot) -> u64 {
 
 /// `  12.0 s of 20 s   1,003/s   ok 12,034   fail 0   info 3   now: kill n1`. Before and after the
 /// workload there is neither a limit nor a rate to hold: `  15.1 s   last polls   ok 12,034 …`.
-pub fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
+fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
     let faults = if now.faults.is_empty() {
         String::new()
     } else {
@@ -62,7 +62,7 @@ impl<W: Write> Progress<W> {
     }
 
     /// When the next line is due; [`show`](Self::show) shows nothing before.
-    pub fn due(&self) -> Nanos {
+    fn due(&self) -> Nanos {
         self.shown.elapsed + if self.redraws { 200 * MILLISECOND } else { 5 * SECOND }
     }
 
