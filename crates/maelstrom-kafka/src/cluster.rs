@@ -112,11 +112,6 @@ impl ClusterNode {
         self.serving.as_ref()?.member.wake_at_ns()
     }
 
-    /// How many entries of the journal it has applied.
-    pub fn position(&self) -> u64 {
-        self.serving.as_ref().map_or(0, |serving| serving.member.position())
-    }
-
     /// Why the node can serve no longer, in words: `lin-kv` holds what it cannot read.
     pub fn failure(&self) -> Option<&str> {
         self.serving.as_ref()?.member.failure()

@@ -287,20 +287,6 @@ mod tests {
     }
 
     #[test]
-    fn the_commands_of_a_request_wait_together_for_the_sync() {
-        let mut node = Node::in_memory(1_000);
-        ask(&mut node, INIT);
-        for key in ["a", "b"] {
-            ask_body(&mut node, &format!(r#"{{"type":"send","key":"{key}","msg":0,"msg_id":1}}"#));
-        }
-        node.sync().unwrap();
-        ask_body(&mut node, r#"{"type":"commit_offsets","offsets":{"a":0,"b":0},"msg_id":2}"#);
-        assert_eq!(node.serving.as_ref().unwrap().engine.journal().open_commands(), 2);
-        node.sync().unwrap();
-        assert_eq!(node.serving.as_ref().unwrap().engine.journal().next_position(), 2);
-    }
-
-    #[test]
     fn an_id_that_needs_escapes_comes_back_escaped() {
         let mut node = Node::in_memory(1_000);
         let init = INIT.replace("\"n0\"", r#""n\"\u0030""#).replace("\"c0\"", r#""c\u0030\n""#);

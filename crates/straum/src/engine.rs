@@ -78,11 +78,6 @@ impl<J: Journal> Engine<J> {
         self.journal.sync(&mut self.logs)
     }
 
-    /// The journal.
-    pub fn journal(&self) -> &J {
-        &self.journal
-    }
-
     /// The committed offset of `key`, if it has one.
     pub fn committed(&self, key: &str) -> Option<Offset> {
         self.logs.get(key)?.committed()
@@ -136,9 +131,22 @@ mod tests {
         let mut engine = Engine::<MemoryJournal>::default();
         engine.send("k", b"m").unwrap();
         engine.commit(&[("k", 0)]).unwrap();
-        assert_eq!(engine.journal().open_commands(), 2);
+        assert_eq!(engine.journal.open_commands(), 2);
         engine.sync().unwrap();
-        assert_eq!((engine.journal().next_position(), engine.journal().open_commands()), (1, 0));
+        assert_eq!((engine.journal.next_position(), engine.journal.open_commands()), (1, 0));
+    }
+
+    #[test]
+    fn all_offsets_of_a_commit_wait_together_for_the_sync() {
+        let mut engine = Engine::<MemoryJournal>::default();
+        for key in ["a", "b"] {
+            engine.send(key, b"m").unwrap();
+        }
+        engine.sync().unwrap();
+        engine.commit(&[("a", 0), ("b", 0)]).unwrap();
+        assert_eq!(engine.journal.open_commands(), 2);
+        engine.sync().unwrap();
+        assert_eq!(engine.journal.next_position(), 2);
     }
 
     #[test]
@@ -150,7 +158,7 @@ mod tests {
         let too_long = "k".repeat(MAX_KEY_BYTES + 1);
         assert!(matches!(engine.send(&too_long, b"m"), Err(Refused::TooLarge { .. })));
         engine.commit(&[("k", 0)]).unwrap();
-        assert_eq!(engine.journal().open_commands(), 0);
+        assert_eq!(engine.journal.open_commands(), 0);
         assert_eq!(engine.committed("k"), None);
     }
 }

@@ -30,7 +30,8 @@ fn segment_name(first_position: Position) -> String {
     format!("{first_position:020}{SEGMENT_SUFFIX}")
 }
 
-/// Puts commands into one total order, and keeps them as durably as it promises.
+/// Puts commands into one total order, and keeps them as durably as it promises. Only this crate can
+/// implement it: nobody else can make a [`Chunk`].
 ///
 /// 1. The commands appended since the last [`sync`](Self::sync) are the open batch. Their order is
 ///    the order of the `append` calls.
@@ -133,14 +134,15 @@ pub struct MemoryJournal {
     open_commands: usize,
 }
 
+#[cfg(test)]
 impl MemoryJournal {
     /// The number of entries, which is the position of the next one.
-    pub fn next_position(&self) -> Position {
+    pub(crate) fn next_position(&self) -> Position {
         self.next_position
     }
 
     /// The number of commands that the next [`sync`](Journal::sync) makes durable.
-    pub fn open_commands(&self) -> usize {
+    pub(crate) fn open_commands(&self) -> usize {
         self.open_commands
     }
 }

@@ -36,6 +36,7 @@ mod store_line;
 mod tests;
 
 pub use pace::Pacing;
+#[cfg(feature = "planted-bugs")]
 pub use rules::Bug;
 pub use seam::{Effect, GetAnswer, Outcome, Peer, Place, PutAnswer, Settings, Token};
 

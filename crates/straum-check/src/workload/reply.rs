@@ -12,7 +12,7 @@ use crate::history::{Error, KeyId, Message, Offset};
 
 /// What a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// `init`.
     Init,
     /// `send`.
@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// A good reply.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// `init_ok`.
     Init,
     /// `send_ok`.
@@ -45,10 +45,10 @@ pub enum Reply {
 /// The codes that say that an operation did not happen and will not. All others leave it open.
 ///
 /// Source: Maelstrom's `resources/errors.edn`.
-pub const DEFINITE_CODES: [i64; 9] = [1, 10, 11, 12, 14, 20, 21, 22, 30];
+pub(crate) const DEFINITE_CODES: [i64; 9] = [1, 10, 11, 12, 14, 20, 21, 22, 30];
 
 /// The request that a body says it answers; none if it is no reply.
-pub fn in_reply_to(body: &str) -> Option<u64> {
+pub(crate) fn in_reply_to(body: &str) -> Option<u64> {
     #[derive(Deserialize)]
     struct Head {
         in_reply_to: u64,
@@ -60,7 +60,7 @@ pub fn in_reply_to(body: &str) -> Option<u64> {
 ///
 /// # Errors
 /// What is wrong with it, for the person who debugs the node.
-pub fn read(kind: Kind, body: &str) -> Result<Reply, String> {
+pub(crate) fn read(kind: Kind, body: &str) -> Result<Reply, String> {
     #[derive(Deserialize)]
     struct Head<'a> {
         #[serde(borrow, rename = "type")]

@@ -3,6 +3,10 @@
 
 /// A rule that can be broken, named by the bug that this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "planted-bugs"),
+    expect(unreachable_pub, reason = "nobody else can see it")
+)]
 pub enum Bug {
     /// When nobody knows what became of a put, the commands are put again as a new batch.
     NewIdentityAfterUnknown,
