@@ -112,10 +112,8 @@ impl<J: Journal> Node<J> {
         if kind == Kind::Init {
             self.init(body)?;
         }
-        let Some(Serving { src, engine, .. }) = &mut self.serving else {
-            let text = "this node has no name yet: send it an init request first";
-            return Err(Refusal::new(Code::TemporarilyUnavailable, text).into());
-        };
+        let serving = self.serving.as_mut().ok_or_else(Refusal::no_name_yet)?;
+        let Serving { src, engine, .. } = serving;
         let reply = Reply { src, dest, in_reply_to };
         match kind {
             Kind::Init => reply.init_ok(out),

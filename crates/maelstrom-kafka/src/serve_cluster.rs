@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Instant;
 
-use maelstrom_kafka::{ClusterNode, HandleError, Line};
+use maelstrom_kafka::{ClusterNode, Line};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -77,12 +77,11 @@ impl Session {
         let now_ns = self.now_ns();
         match line {
             Line::TooLong { size_bytes } => warn_too_long(number, *size_bytes),
-            Line::Whole(line) => match self.node.handle(now_ns, line, &mut self.out) {
-                Err(HandleError::Unanswerable(why)) => {
+            Line::Whole(line) => {
+                if let Err(why) = self.node.handle(now_ns, line, &mut self.out) {
                     log::warn!("line {number} not answered: {why}");
                 }
-                Err(HandleError::Open(_) | HandleError::Cluster) | Ok(()) => {}
-            },
+            }
         }
     }
 

@@ -40,8 +40,8 @@ impl<J: Journal> Engine<J> {
     /// # Errors
     /// [`Refused`]; nothing was stored.
     pub fn send(&mut self, key: &str, message: &[u8]) -> Result<Offset, Refused> {
-        at_most(MAX_KEY_BYTES, "key", key.len())?;
-        at_most(MAX_MESSAGE_BYTES, "message", message.len())?;
+        Refused::at_most("key", key.len(), MAX_KEY_BYTES)?;
+        Refused::at_most("message", message.len(), MAX_MESSAGE_BYTES)?;
         self.journal.append(&mut self.logs, &[Command::Send { key, message }])?;
         Ok(self.logs.send(key, message))
     }
@@ -113,13 +113,6 @@ impl<J: Journal> Engine<J> {
         }
         Ok(found)
     }
-}
-
-fn at_most(limit_bytes: usize, what: &'static str, size_bytes: usize) -> Result<(), Refused> {
-    if size_bytes > limit_bytes {
-        return Err(Refused::TooLarge { what, size_bytes, limit_bytes });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

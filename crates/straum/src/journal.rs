@@ -113,6 +113,20 @@ pub enum Refused {
     Failed(String),
 }
 
+impl Refused {
+    /// Refuses `what` if it is larger than the limit.
+    pub(crate) fn at_most(
+        what: &'static str,
+        size_bytes: usize,
+        limit_bytes: usize,
+    ) -> Result<(), Self> {
+        if size_bytes > limit_bytes {
+            return Err(Self::TooLarge { what, size_bytes, limit_bytes });
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

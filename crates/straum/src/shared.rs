@@ -132,8 +132,8 @@ impl Member {
         key: &str,
         message: &[u8],
     ) -> Result<(), Refused> {
-        at_most(MAX_KEY_BYTES, "key", key.len())?;
-        at_most(MAX_REQUEST_BYTES, "message", message.len())?;
+        Refused::at_most("key", key.len(), MAX_KEY_BYTES)?;
+        Refused::at_most("message", message.len(), MAX_REQUEST_BYTES)?;
         self.submit(now_ns, token, &[Command::Send { key, message }]);
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Member {
             .map(|(key, offset)| Command::Commit { key, offset })
             .collect();
         let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
-        at_most(MAX_REQUEST_BYTES, "request", size_bytes)?;
+        Refused::at_most("request", size_bytes, MAX_REQUEST_BYTES)?;
         if commands.is_empty() {
             self.outcomes.push(Outcome::Committed { token });
         } else {
@@ -289,11 +289,4 @@ impl Member {
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
-}
-
-fn at_most(limit_bytes: usize, what: &'static str, size_bytes: usize) -> Result<(), Refused> {
-    if size_bytes > limit_bytes {
-        return Err(Refused::TooLarge { what, size_bytes, limit_bytes });
-    }
-    Ok(())
 }
