@@ -259,7 +259,13 @@ fn a_full_disk_refuses_sends_until_there_is_room() {
     }
     let commit = request(r#"{"type":"commit_offsets","offsets":{"k":0},"msg_id":3}"#);
     let committed = ask(&commit);
-    assert!(committed.contains("commit_offsets_ok") || committed.contains(r#""code":13"#));
+    let listed = ask(&request(r#"{"type":"list_committed_offsets","keys":["k"],"msg_id":4}"#));
+    if committed.contains("commit_offsets_ok") {
+        assert!(listed.contains(r#""offsets":{"k":0}"#), "{listed}");
+    } else {
+        assert!(committed.contains(r#""code":13"#), "{committed}");
+        assert!(listed.contains(r#""offsets":{}"#), "refused, and recorded: {listed}");
+    }
 
     disk.grow(4);
     assert!(ask(&large).contains(&format!(r#""offset":{stored}}}}}"#)));
