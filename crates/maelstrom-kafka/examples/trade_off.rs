@@ -9,15 +9,20 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for developers")]
 
+#[path = "../tests/simulated/adapter.rs"]
+mod adapter;
+
 use std::fmt::Write;
 
 use maelstrom_kafka::ClusterNode;
 use straum::shared::{Member, Pacing, Settings as MemberSettings};
-use straum_check::cluster::simulated::{Node, Simulated};
+use straum_check::cluster::simulated::Simulated;
 use straum_check::measure::{Kind, measure};
 use straum_check::network::NetworkSettings;
 use straum_check::run::{Settings, run};
 use straum_check::time::{MILLISECOND, Nanos, SECOND};
+
+use adapter::Adapter;
 
 const PLOT: &str = "docs/trade-off.svg";
 
@@ -85,33 +90,6 @@ impl Load {
         let share = record.counts.servers as f64 / measures.all_operations.sum() as f64;
         let sends = measures.latencies[&Kind::Send];
         (share, sends.p50_ms, sends.p99_ms)
-    }
-}
-
-struct Adapter(ClusterNode);
-
-impl Adapter {
-    fn say(bytes: &[u8], out: &mut Vec<Vec<u8>>) {
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        out.extend(lines.map(<[u8]>::to_vec));
-    }
-}
-
-impl Node for Adapter {
-    fn receive(&mut self, now: Nanos, line: &[u8], out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.handle(now, line, &mut bytes).ok();
-        Self::say(&bytes, out);
-    }
-
-    fn next_timer(&self) -> Option<Nanos> {
-        self.0.wake_at_ns()
-    }
-
-    fn on_timer(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.wake(now, &mut bytes);
-        Self::say(&bytes, out);
     }
 }
 

@@ -197,3 +197,17 @@ pub enum Rule {
     /// A reply to nothing that this client asked, or a second one.
     UnexpectedReply,
 }
+
+impl Rule {
+    /// As in the history and in `docs/anomalies.md`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotJson => "not-json",
+            Self::MalformedEnvelope => "malformed-envelope",
+            Self::UnknownDestination => "unknown-destination",
+            Self::LateReply => "late-reply",
+            Self::MalformedReply => "malformed-reply",
+            Self::UnexpectedReply => "unexpected-reply",
+        }
+    }
+}

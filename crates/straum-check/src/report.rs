@@ -24,6 +24,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use figures::plural;
 pub use progress::Progress;
 pub use summary::{summary, wants_colour};
 

@@ -30,8 +30,8 @@ pub(crate) fn run(options: &Test) -> Result<Ended> {
     say(&format!(
         "{} on {}, {}, {} operations/s for {} s, seed {seed}, in {}",
         options.bin.display(),
-        count(settings.node_count, "node"),
-        count(settings.concurrency, "client"),
+        report::plural(settings.node_count as u64, "node"),
+        report::plural(settings.concurrency as u64, "client"),
         settings.rate,
         options.time_limit,
         folder.display(),
@@ -155,10 +155,6 @@ fn shown_options(options: &Test, settings: &Settings) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn say(text: &str) {

@@ -4,12 +4,14 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod adapter;
+
 use std::fmt::Write;
 use std::path::Path;
 
 use maelstrom_kafka::ClusterNode;
 use straum::shared::{Bug, Member};
-use straum_check::cluster::simulated::{Node, Simulated};
+use straum_check::cluster::simulated::Simulated;
 use straum_check::fault;
 use straum_check::history;
 use straum_check::judge::{Demands, Verdict, judge};
@@ -17,7 +19,9 @@ use straum_check::measure::measure;
 use straum_check::network::{Distribution, NetworkSettings};
 use straum_check::report;
 use straum_check::run::{Record, Settings, run};
-use straum_check::time::{MILLISECOND, Nanos, SECOND};
+use straum_check::time::{MILLISECOND, SECOND};
+
+use adapter::Adapter;
 
 /// How many bytes of messages a poll may return.
 const MAX_POLL_BYTES: u64 = 4 << 20;
@@ -144,35 +148,4 @@ fn write_report(settings: &Settings, record: &Record, verdict: &Verdict, folder:
         out: folder,
     };
     report::write_all(&run).unwrap();
-}
-
-struct Adapter(ClusterNode);
-
-impl Node for Adapter {
-    fn receive(&mut self, now: Nanos, line: &[u8], out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.handle(now, line, &mut bytes).ok();
-        self.say(&bytes, out);
-    }
-
-    fn next_timer(&self) -> Option<Nanos> {
-        self.0.wake_at_ns()
-    }
-
-    fn on_timer(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.wake(now, &mut bytes);
-        self.say(&bytes, out);
-    }
-}
-
-impl Adapter {
-    fn say(&self, bytes: &[u8], out: &mut Vec<Vec<u8>>) {
-        assert_eq!(self.0.failure(), None);
-        out.extend(
-            bytes
-                .split_inclusive(|byte| *byte == b'\n')
-                .map(|line| line.strip_suffix(b"\n").unwrap().to_vec()),
-        );
-    }
 }

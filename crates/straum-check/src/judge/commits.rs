@@ -86,7 +86,7 @@ fn first_asked(history: &History) -> Vec<HashMap<Offset, Nanos>> {
 }
 
 fn went_back<'h>(history: &'h History, findings: &mut Findings<'h>) {
-    let mut clients: HashMap<(u32, u32), Told> = HashMap::new();
+    let mut clients: HashMap<(u32, u32), Highest> = HashMap::new();
     for (index, operation) in history.operations.iter().enumerate() {
         let client = (operation.process, operation.node);
         if let Some(list) = list(index, operation) {
@@ -113,11 +113,11 @@ fn acknowledged(operation: &Operation) -> Option<&[(KeyId, Offset)]> {
     }
 }
 
-/// The highest committed offset of each key that a client was told of by a node.
+/// The highest committed offset of each key, of those that somebody was told of.
 #[derive(Default)]
-struct Told(HashMap<KeyId, Said>);
+struct Highest(HashMap<KeyId, Said>);
 
-impl Told {
+impl Highest {
     fn raise(&mut self, operation: usize, key: KeyId, offset: Offset) {
         let said = Said { offset, operation };
         let highest = self.0.entry(key).or_insert(said);
@@ -162,7 +162,7 @@ fn missing<'h>(history: &'h History, findings: &mut Findings<'h>) {
     for list in final_lists(history).into_values() {
         let highest = highest_commits(history, &list);
         for (key, answer) in list.answers() {
-            let Some(commit) = highest.get(&key).filter(|commit| answer < Some(commit.offset))
+            let Some(commit) = highest.0.get(&key).filter(|commit| answer < Some(commit.offset))
             else {
                 continue;
             };
@@ -187,18 +187,14 @@ fn final_lists(history: &History) -> BTreeMap<u32, List<'_>> {
 }
 
 /// The highest commit, by key, that was acknowledged before a list was asked for.
-fn highest_commits(history: &History, list: &List<'_>) -> HashMap<KeyId, Said> {
-    let mut highest: HashMap<KeyId, Said> = HashMap::new();
+fn highest_commits(history: &History, list: &List<'_>) -> Highest {
+    let mut highest = Highest::default();
     for (index, operation) in history.operations.iter().enumerate() {
         if operation.completed >= list.operation.invoked {
             continue;
         }
         for &(key, offset) in acknowledged(operation).unwrap_or_default() {
-            let said = Said { offset, operation: index };
-            let known = highest.entry(key).or_insert(said);
-            if known.offset < offset {
-                *known = said;
-            }
+            highest.raise(index, key, offset);
         }
     }
     highest

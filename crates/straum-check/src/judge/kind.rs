@@ -49,16 +49,28 @@ pub(super) const KINDS: [(Kind, &str, &str); 24] = [
     (Kind::IntNonmonotonicPoll, "int-nonmonotonic-poll", "Offsets go back within an answer."),
     (Kind::NonmonotonicPoll, "nonmonotonic-poll", "A poll began below where it should have."),
     (Kind::NonmonotonicSend, "nonmonotonic-send", "A client's later send got a lower offset."),
-    (Kind::NotJson, "not-json", "A node wrote a line that is not a JSON object."),
-    (Kind::MalformedEnvelope, "malformed-envelope", "A node wrote an object that is no envelope."),
-    (Kind::UnknownDestination, "unknown-destination", "A node wrote to somebody who never was."),
-    (Kind::LateReply, "late-reply", "A node replied to a client that had given up."),
+    (Kind::NotJson, Rule::NotJson.name(), "A node wrote a line that is not a JSON object."),
+    (
+        Kind::MalformedEnvelope,
+        Rule::MalformedEnvelope.name(),
+        "A node wrote an object that is no envelope.",
+    ),
+    (
+        Kind::UnknownDestination,
+        Rule::UnknownDestination.name(),
+        "A node wrote to somebody who never was.",
+    ),
+    (Kind::LateReply, Rule::LateReply.name(), "A node replied to a client that had given up."),
     (
         Kind::MalformedReply,
-        "malformed-reply",
+        Rule::MalformedReply.name(),
         "A reply does not have the fields that it must have.",
     ),
-    (Kind::UnexpectedReply, "unexpected-reply", "A node replied to what was not asked, or twice."),
+    (
+        Kind::UnexpectedReply,
+        Rule::UnexpectedReply.name(),
+        "A node replied to what was not asked, or twice.",
+    ),
     (Kind::NeverSucceeds, "never-succeeds", "A kind of operation was tried and never succeeded."),
     (Kind::Availability, "availability", "Fewer operations succeeded than were demanded."),
 ];
@@ -78,13 +90,20 @@ impl From<Rule> for Kind {
 
 #[cfg(test)]
 mod tests {
-    use super::KINDS;
+    use super::{KINDS, Rule};
 
     #[test]
     fn the_table_is_in_the_order_of_the_kinds() {
         for (index, (kind, ..)) in KINDS.into_iter().enumerate() {
             assert_eq!(kind as usize, index);
         }
+    }
+
+    #[test]
+    fn a_rule_has_the_same_name_in_a_stored_history() {
+        let names = KINDS.iter().map(|(_, name, _)| *name);
+        let rules = names.filter_map(|name| serde_json::from_value::<Rule>(name.into()).ok());
+        assert_eq!(rules.count(), 6);
     }
 
     #[test]

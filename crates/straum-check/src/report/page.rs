@@ -6,7 +6,7 @@ use super::figures::{count, moment, percent, plural, shorten, span, span_ms, thr
 use super::html::escape;
 use super::summary::{faults, sentence};
 use super::{Run, anomalies, bars, lag_chart, latency_chart, rate_chart, sequence};
-use crate::history::{Rule, Violation};
+use crate::history::Violation;
 use crate::judge::Validity;
 use crate::measure::Kind;
 
@@ -216,21 +216,10 @@ fn violation(violation: &Violation) -> String {
         moment(violation.at_ns),
         violation.node,
         count(violation.line_number),
-        rule_name(violation.rule),
+        violation.rule.name(),
         escape(&shorten(&violation.text, 300)),
         escape(&shorten(&violation.line, 200))
     )
-}
-
-fn rule_name(rule: Rule) -> &'static str {
-    match rule {
-        Rule::NotJson => "not-json",
-        Rule::MalformedEnvelope => "malformed-envelope",
-        Rule::UnknownDestination => "unknown-destination",
-        Rule::LateReply => "late-reply",
-        Rule::MalformedReply => "malformed-reply",
-        Rule::UnexpectedReply => "unexpected-reply",
-    }
 }
 
 fn fault_list(run: &Run<'_>) -> String {
