@@ -1,4 +1,4 @@
-//! Measuring, on histories of a few lines. Never measures how fast it is.
+//! Measuring, on histories of a few lines.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

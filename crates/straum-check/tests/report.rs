@@ -1,4 +1,4 @@
-//! What a run hands to a person, read as text. Never opens a browser.
+//! What a run hands to a person, read as text.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

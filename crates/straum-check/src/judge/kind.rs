@@ -1,4 +1,4 @@
-//! The names of the anomalies, worst first, as `docs/anomalies.md` defines them. Never decides.
+//! The names of the anomalies, worst first, as `docs/anomalies.md` defines them.
 
 use crate::history::Rule;
 

@@ -1,4 +1,4 @@
-//! Reads histories in the notation of `docs/anomalies.md`. Never judges.
+//! Reads histories in the notation of `docs/anomalies.md`.
 
 use std::collections::BTreeMap;
 

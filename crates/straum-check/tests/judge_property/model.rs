@@ -1,5 +1,5 @@
 //! A correct log as a map of vectors, and clients that use it: what they see is a correct history,
-//! unless the log is told to forget a message. Never judges.
+//! unless the log is told to forget a message.
 
 use std::collections::BTreeMap;
 

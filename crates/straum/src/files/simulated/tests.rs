@@ -1,4 +1,4 @@
-//! What the simulated files do, one story each. Never tests the journal.
+//! What the simulated files do, one story each.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Coming late, falling behind, and reading what others wrote. Never faster than the store answers.
+//! Coming late, falling behind, and reading what others wrote.
 
 use super::world::{Flight, HOP_NS, World};
 use crate::shared::format::Message;

@@ -1,5 +1,4 @@
-//! What is lost, late or there twice changes nothing but the time it takes. Never more than one mishap a
-//! story.
+//! What is lost, late or there twice changes nothing but the time it takes.
 
 use super::world::{Flight, World};
 use crate::shared::{GetAnswer, MAX_REQUEST_BYTES, Outcome, Peer, Place, PutAnswer};
