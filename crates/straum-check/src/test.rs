@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Test) -> Result<Ended> {
     )
     .context("cannot prepare the nodes")?;
     let mut console = Console::new(options.log_net_send, options.log_net_recv)?;
-    let record = run::run(&settings, &mut nodes, &mut console).context("the bench failed")?;
+    let record = run::run(&settings, &mut nodes, &mut console).context("the run failed")?;
     console.clear();
     let tails: Vec<String> =
         (0..settings.node_count).map(|node| nodes.stderr_tail(node).join("\n")).collect();

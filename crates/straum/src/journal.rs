@@ -133,7 +133,9 @@ impl fmt::Display for Refused {
             Self::TooLarge { what, size_bytes, limit_bytes } => {
                 write!(f, "the {what} has {size_bytes} bytes, the limit is {limit_bytes}")
             }
-            Self::Full(reason) => write!(f, "there is no room on the disk: {reason}"),
+            Self::Full(reason) => {
+                write!(f, "the disk is full ({reason}): this works again when there is room")
+            }
             Self::Failed(reason) => f.write_str(reason),
         }
     }

@@ -69,7 +69,7 @@ fn check(folder: &Path, messages: &[Vec<u8>], told: &str) -> Option<OpenError> {
     let recovered = match log(&engine) {
         Ok(recovered) => recovered,
         Err(ReadError::Damaged { file, byte }) => return Some(OpenError::Damaged { file, byte }),
-        Err(ReadError::Io { error, .. }) => return Some(OpenError::Io(error)),
+        Err(ReadError::Io { file, error }) => return Some(OpenError::Io { file, error }),
     };
     assert!(messages.starts_with(&recovered), "{told}: {recovered:?}");
     let whole = recovered.len() == messages.len();
@@ -250,6 +250,14 @@ fn a_file_of_an_absurd_size_is_refused_at_once() {
         .unwrap();
     let refused = open(folder.path()).unwrap_err();
     assert!(matches!(refused, OpenError::Damaged { byte: 512, .. }), "{refused:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let folder = TempDir::new().unwrap();
+    std::os::unix::fs::symlink("nowhere", folder.path().join(FIRST)).unwrap();
+    let refused = open(folder.path()).unwrap_err().to_string();
+    assert!(refused.contains(FIRST), "{refused}");
 }
 
 /// A torn entry of which every eighth byte looks like the beginning of another.

@@ -112,7 +112,7 @@ impl Story {
         loop {
             match Disk::open(self.files.clone(), settings) {
                 Ok((engine, _)) => return engine,
-                Err(OpenError::Io(_)) => self.files.crash(),
+                Err(OpenError::Io { .. }) => self.files.crash(),
                 Err(refused) => unreachable!("refused: {refused}"),
             }
         }
