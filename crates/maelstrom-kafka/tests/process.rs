@@ -39,7 +39,7 @@ fn everything_that_came_in_is_answered_before_the_end() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// The checker's last polls read hundreds of logs from 0, with some seconds to catch up.
+/// The checker's final polls read hundreds of logs from 0, with some seconds to catch up.
 #[test]
 fn a_poll_is_generous_unless_told_otherwise() {
     let sends: Vec<String> = (0..30_000).map(send).collect();

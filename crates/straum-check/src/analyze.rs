@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Analyze) -> Result<Ended> {
         verdict: &verdict,
         measures: &measure(&history),
         counts: &Counts::default(),
-        journal: &[],
+        trace: &[],
         stderr_tails: &[],
         out: folder,
     };

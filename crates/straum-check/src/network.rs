@@ -113,7 +113,7 @@ pub struct Counts {
 
 /// A message as the report draws it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Journaled {
+pub struct Traced {
     /// When it was sent.
     pub sent: Nanos,
     /// When it arrives; none if it was lost, or not known yet.

@@ -31,7 +31,7 @@ pub use summary::{summary, wants_colour};
 use crate::history::{Crash, History};
 use crate::judge::Verdict;
 use crate::measure::{Measures, float, share};
-use crate::network::{Counts, Journaled};
+use crate::network::{Counts, Traced};
 use crate::time::{Nanos, seconds};
 
 /// A run that is over, as it is told.
@@ -58,7 +58,7 @@ pub struct Run<'a> {
     /// The messages; all 0 if they were not counted.
     pub counts: &'a Counts,
     /// The messages for the sequence diagram, in the order of their sending; may be empty.
-    pub journal: &'a [Journaled],
+    pub trace: &'a [Traced],
     /// The last lines that each node wrote to stderr, by node; may be empty.
     pub stderr_tails: &'a [String],
     /// The folder for `results.json` and `report.html`. It must exist.

@@ -1,28 +1,28 @@
 //! One run: nodes, network, services, clients and faults on one clock, from the first `init` to the
-//! last poll. Never judges what it records, and never reads a clock: the cluster says what time it is.
+//! final poll. Never judges what it records, and never reads a clock: the cluster says what time it is.
 //!
-//! - [`bench`](self): the loop, and what it holds.
+//! - `stage`: the loop, and what it holds.
 //! - `nodes`: nodes come up, go down and are halted, as the faults say.
 //! - `seats`: operations begin and end.
 //! - `carry`: messages go from one to another.
-//! - `phases`: what is to be done when: the workload, the recovery, the last polls.
+//! - `phases`: what is to be done when: the workload, the recovery, the final polls.
 
-mod bench;
 mod carry;
 mod nodes;
 mod phases;
 mod seats;
+mod stage;
 
 use crate::cluster::Cluster;
 use crate::fault;
 use crate::history::History;
-use crate::network::{Counts, Envelope, Journaled, NetworkSettings};
+use crate::network::{Counts, Envelope, NetworkSettings, Traced};
 use crate::time::{Nanos, SECOND};
 
 /// How long a client waits for an answer; then it is gone. Source: Maelstrom's `client.clj`.
 pub const REQUEST_TIMEOUT: Nanos = 5 * SECOND;
 
-/// How long the last polls may take to catch up. Source: Maelstrom's `workload/kafka.clj`.
+/// How long the final polls may take to catch up. Source: Maelstrom's `workload/kafka.clj`.
 pub const FINAL_POLLS: Nanos = 10 * SECOND;
 
 /// What to run.
@@ -58,7 +58,7 @@ pub struct Record {
     /// How many messages it took, without those to start the nodes.
     pub counts: Counts,
     /// The first messages.
-    pub journal: Vec<Journaled>,
+    pub trace: Vec<Traced>,
     /// When the workload ended: since the start of the run.
     pub elapsed: Nanos,
 }
@@ -108,5 +108,5 @@ pub fn run(
     cluster: &mut impl Cluster,
     observer: &mut dyn Observer,
 ) -> std::io::Result<Record> {
-    bench::Bench::new(settings, cluster, observer).run()
+    stage::Stage::new(settings, cluster, observer).run()
 }

@@ -19,7 +19,7 @@ use crate::console::Console;
 use crate::{Ended, store};
 
 /// How many messages are kept for the report's diagram.
-const JOURNALED_MESSAGES: usize = 200_000;
+const TRACED_MESSAGES: usize = 200_000;
 
 pub(crate) fn run(options: &Test) -> Result<Ended> {
     let started = store::now();
@@ -64,7 +64,7 @@ fn settings(options: &Test, seed: u64) -> Settings {
             distribution: options.latency_dist.into(),
             loss: 0.0,
             duplication: 0.0,
-            journal_limit: JOURNALED_MESSAGES,
+            trace_limit: TRACED_MESSAGES,
         },
         faults: options.nemesis.clone(),
         fault_interval: from_seconds(options.nemesis_interval),
@@ -95,7 +95,7 @@ fn tell(
         verdict: &verdict,
         measures: &measure(&record.history),
         counts: &record.counts,
-        journal: &record.journal,
+        trace: &record.trace,
         stderr_tails: tails,
         out: folder,
     };

@@ -1,4 +1,4 @@
-//! Nodes that are odd in ways that once fooled the bench or the judge, on a virtual clock. Never runs a
+//! Nodes that are odd in ways that once fooled the run or the judge, on a virtual clock. Never runs a
 //! process.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use straum_check::history::{Action, Crash, Error, Fault, History, Message, Operation, Outcome};
 use straum_check::judge::{Anomaly, Finding, Validity, Verdict};
 use straum_check::measure::measure;
-use straum_check::network::{Address, Counts, Envelope, Journaled};
+use straum_check::network::{Address, Counts, Envelope, Traced};
 use straum_check::report::{Run, summary, write_all};
 use straum_check::time::{MILLISECOND, SECOND};
 
@@ -69,8 +69,8 @@ fn lost(anomalies: u64, names: usize) -> Verdict {
     Verdict { validity: Validity::Invalid, findings: vec![finding; names] }
 }
 
-fn journal() -> Vec<Journaled> {
-    let message = |sent, received, src, dest, body: &str| Journaled {
+fn trace() -> Vec<Traced> {
+    let message = |sent, received, src, dest, body: &str| Traced {
         sent,
         received,
         envelope: Envelope { src, dest, body: body.into(), life: 0 },
@@ -99,7 +99,7 @@ struct Told {
     history: History,
     verdict: Verdict,
     counts: Counts,
-    journal: Vec<Journaled>,
+    trace: Vec<Traced>,
     folder: PathBuf,
 }
 
@@ -109,7 +109,7 @@ impl Told {
         std::fs::create_dir_all(&folder).unwrap();
         let by_kind = [("send".to_owned(), 4), ("<tell>".to_owned(), 2)].into();
         let counts = Counts { all: 6, clients: 4, servers: 2, by_kind };
-        Self { history: history(), verdict, counts, journal: journal(), folder }
+        Self { history: history(), verdict, counts, trace: trace(), folder }
     }
 
     fn with<T>(&self, command: &str, tell: impl FnOnce(&Run<'_>) -> T) -> T {
@@ -125,7 +125,7 @@ impl Told {
             verdict: &self.verdict,
             measures: &measures,
             counts: &self.counts,
-            journal: &self.journal,
+            trace: &self.trace,
             stderr_tails: &["thread 'main' panicked <here>".to_owned()],
             out: &self.folder,
         })
@@ -231,7 +231,7 @@ fn the_worst_anomaly_comes_with_its_operations_and_messages() {
 #[test]
 fn an_anomaly_after_the_last_message_kept_is_drawn_from_the_history() {
     let mut told = Told::new("late", lost(17, 1));
-    told.journal.truncate(1);
+    told.trace.truncate(1);
     let mut other = told.history.operations[0].clone();
     (other.process, other.invoked, other.completed) = (6, SECOND + 1, SECOND + 2);
     let mut elsewhere = other.clone();
@@ -249,9 +249,9 @@ fn an_anomaly_after_the_last_message_kept_is_drawn_from_the_history() {
 #[test]
 fn an_answer_that_came_after_the_last_message_kept_is_drawn_too() {
     let mut told = Told::new("cut", lost(17, 1));
-    told.journal.truncate(2);
+    told.trace.truncate(2);
     let page = told.page();
-    assert_eq!(page.matches("c5 to n0, 1.000 s").count(), 1, "the request is in the journal");
+    assert_eq!(page.matches("c5 to n0, 1.000 s").count(), 1, "the request is in the trace");
     assert_eq!(page.matches("n0 to c5, 1.002 s").count(), 1, "the answer is not");
 }
 
@@ -326,7 +326,7 @@ fn without_an_anomaly_the_first_messages_are_shown() {
 #[test]
 fn a_history_without_messages_has_a_report_without_those_among_servers() {
     let mut told = Told::new("analyzed", lost(1, 1));
-    told.journal.clear();
+    told.trace.clear();
     told.counts = Counts::default();
     let page = told.page();
     assert_eq!(page.matches("class=\"arrow proof\"").count(), 6);

@@ -111,7 +111,7 @@ fn tell(settings: &Settings, record: &Record, verdict: &Verdict, story: &str) ->
     let folder = std::env::temp_dir().join(format!("straum-seed-{}", settings.seed));
     // Once more, this time with every message.
     let settings = Settings {
-        network: NetworkSettings { journal_limit: 100_000, ..settings.network },
+        network: NetworkSettings { trace_limit: 100_000, ..settings.network },
         ..settings.clone()
     };
     write_report(&settings, &simulate(&settings, None), verdict, &folder);
@@ -130,7 +130,7 @@ fn write_report(settings: &Settings, record: &Record, verdict: &Verdict, folder:
     std::fs::create_dir_all(folder).unwrap();
     let mut file = std::fs::File::create(folder.join("history.jsonl")).unwrap();
     history::file::write(&record.history, &mut file).unwrap();
-    let messages = record.journal.iter().map(|message| format!("{message:?}\n"));
+    let messages = record.trace.iter().map(|message| format!("{message:?}\n"));
     std::fs::write(folder.join("messages.txt"), messages.collect::<String>()).unwrap();
     let run = report::Run {
         options: &[("settings".to_owned(), format!("{settings:?}"))],
@@ -143,7 +143,7 @@ fn write_report(settings: &Settings, record: &Record, verdict: &Verdict, folder:
         verdict,
         measures: &measure(&record.history),
         counts: &record.counts,
-        journal: &record.journal,
+        trace: &record.trace,
         stderr_tails: &vec![String::new(); settings.node_count],
         out: folder,
     };

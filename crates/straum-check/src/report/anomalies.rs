@@ -115,7 +115,7 @@ fn row(run: &Run<'_>, anomaly: &Anomaly, index: usize) -> String {
 }
 
 fn messages_around(run: &Run<'_>, around: &Around) -> String {
-    let untold = match (around.retold, run.journal.is_empty()) {
+    let untold = match (around.retold, run.trace.is_empty()) {
         (false, _) => "",
         (true, true) => " Drawn from the history, which has no messages among servers.",
         (true, false) => {

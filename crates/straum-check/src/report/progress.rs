@@ -12,7 +12,7 @@ fn completed(snapshot: &Snapshot) -> u64 {
 }
 
 /// `  12.0 s of 20 s   1,003/s   ok 12,034   fail 0   info 3   now: kill n1`. Before and after the
-/// workload there is neither a limit nor a rate to hold: `  15.1 s   last polls   ok 12,034 …`.
+/// workload there is neither a limit nor a rate to hold: `  15.1 s   final polls   ok 12,034 …`.
 fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
     let faults = if now.faults.is_empty() {
         String::new()
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn outside_the_workload_the_phase_is_told_and_no_limit() {
         let mut now = snapshot(25, 7);
-        now.phase = "last polls";
-        assert_eq!(progress_line(&now, 0.599), "  25.0 s   last polls   ok 7   fail 0   info 0");
+        now.phase = "final polls";
+        assert_eq!(progress_line(&now, 0.599), "  25.0 s   final polls   ok 7   fail 0   info 0");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The messages of an operation: as the journal has them, else as the history tells them. Never makes
+//! The messages of an operation: as the trace has them, else as the history tells them. Never makes
 //! up what neither knows, such as an answer that nobody got.
 
 use serde_json::{Map, Value, json};
@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 use super::Run;
 use crate::history::{Action, History, KeyId, Message, Offset, Operation, Outcome};
 use crate::measure::asks_a_node;
-use crate::network::{Address, Envelope, Journaled, body_kind};
+use crate::network::{Address, Envelope, Traced, body_kind};
 use crate::time::Nanos;
 
 /// The request of an operation, and its answer if it got one; none of an operation that asks nobody.
 pub(super) struct Exchange {
-    pub(super) messages: Vec<Journaled>,
-    /// Whether any of them is told by the history, for want of a journal that reaches so far.
+    pub(super) messages: Vec<Traced>,
+    /// Whether any of them is told by the history, for want of a trace that reaches so far.
     pub(super) retold: bool,
 }
 
@@ -21,8 +21,8 @@ pub(super) fn exchange(run: &Run<'_>, operation: &Operation) -> Exchange {
     if !asks_a_node(operation) {
         return Exchange { messages: Vec::new(), retold: false };
     }
-    let mut messages = journaled(run, operation);
-    let end = run.journal.last().map(|message| message.sent);
+    let mut messages = traced(run, operation);
+    let end = run.trace.last().map(|message| message.sent);
     let lacks_request = messages.is_empty() && end.is_none_or(|end| end <= operation.invoked);
     let lacks_reply = messages.len() < 2 && end.is_none_or(|end| end < operation.completed);
     if lacks_request {
@@ -35,21 +35,21 @@ pub(super) fn exchange(run: &Run<'_>, operation: &Operation) -> Exchange {
 }
 
 /// The request, by who sent what when; and the answer to it, by what it says it answers.
-fn journaled(run: &Run<'_>, operation: &Operation) -> Vec<Journaled> {
+fn traced(run: &Run<'_>, operation: &Operation) -> Vec<Traced> {
     let (client, node) = ends(operation);
-    let sent_before = |at: Nanos| run.journal.partition_point(|message| message.sent < at);
+    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent < at);
     let (from, to) =
         (sent_before(operation.invoked), sent_before(operation.completed.saturating_add(1)));
-    let meanwhile = run.journal.get(from..to).unwrap_or_default();
+    let meanwhile = run.trace.get(from..to).unwrap_or_default();
     let request = meanwhile.iter().take_while(|message| message.sent == operation.invoked).find(
-        |Journaled { envelope, .. }| {
+        |Traced { envelope, .. }| {
             (envelope.src, envelope.dest) == (client, node)
                 && body_kind(&envelope.body) == Some(kind(&operation.action))
         },
     );
     let Some(request) = request else { return Vec::new() };
     let msg_id = field(&request.envelope.body, "msg_id");
-    let reply = meanwhile.iter().find(|Journaled { envelope, .. }| {
+    let reply = meanwhile.iter().find(|Traced { envelope, .. }| {
         (envelope.src, envelope.dest) == (node, client)
             && msg_id.is_some()
             && field(&envelope.body, "in_reply_to") == msg_id
@@ -75,7 +75,7 @@ fn kind(action: &Action) -> &'static str {
     }
 }
 
-fn request(history: &History, operation: &Operation) -> Journaled {
+fn request(history: &History, operation: &Operation) -> Traced {
     let (src, dest) = ends(operation);
     let kind = kind(&operation.action);
     let body = match &operation.action {
@@ -95,7 +95,7 @@ fn request(history: &History, operation: &Operation) -> Journaled {
 }
 
 /// The answer; none if nobody knows of one.
-fn reply(history: &History, operation: &Operation) -> Option<Journaled> {
+fn reply(history: &History, operation: &Operation) -> Option<Traced> {
     let (client, node) = ends(operation);
     let body = match &operation.outcome {
         Outcome::Ok => good_reply(history, &operation.action),
@@ -142,7 +142,7 @@ fn name(history: &History, key: KeyId) -> &str {
 }
 
 /// Messages between clients and nodes take no time.
-fn message(at: Nanos, src: Address, dest: Address, body: &Value) -> Journaled {
+fn message(at: Nanos, src: Address, dest: Address, body: &Value) -> Traced {
     let body = body.to_string().into();
-    Journaled { sent: at, received: Some(at), envelope: Envelope { src, dest, body, life: 0 } }
+    Traced { sent: at, received: Some(at), envelope: Envelope { src, dest, body, life: 0 } }
 }

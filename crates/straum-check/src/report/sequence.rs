@@ -9,7 +9,7 @@ use super::retold::exchange;
 use crate::history::{Action, KeyId, Operation};
 use crate::judge::Anomaly;
 use crate::measure::asks_a_node;
-use crate::network::{Address, Journaled};
+use crate::network::{Address, Traced};
 use crate::time::Nanos;
 
 /// How many messages are shown around an anomaly.
@@ -37,7 +37,7 @@ pub(super) type Sequence = Vec<Shown>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shown {
     /// The message.
-    pub(super) message: Journaled,
+    pub(super) message: Traced,
     /// Whether it belongs to an operation that proves the anomaly.
     pub(super) proves: bool,
 }
@@ -46,7 +46,7 @@ pub(super) struct Shown {
 #[derive(Debug, Default)]
 pub(super) struct Around {
     pub(super) messages: Sequence,
-    /// Whether the journal does not reach so far, so that the history told some of it.
+    /// Whether the trace does not reach so far, so that the history told some of it.
     pub(super) retold: bool,
 }
 
@@ -143,11 +143,11 @@ fn among_servers(run: &Run<'_>, operations: &[usize], most: usize) -> Vec<Shown>
     for &index in operations {
         let operation = &run.history.operations[index];
         let servers: Vec<usize> = during(run, operation)
-            .filter(|&i| is_among_servers(&run.journal[i], operation.node))
+            .filter(|&i| is_among_servers(&run.trace[i], operation.node))
             .collect();
         chosen.extend(both_ends(&servers, share));
     }
-    let shown = |i: usize| Shown { message: run.journal[i].clone(), proves: false };
+    let shown = |i: usize| Shown { message: run.trace[i].clone(), proves: false };
     chosen.into_iter().map(shown).collect()
 }
 
@@ -155,7 +155,7 @@ fn among_servers(run: &Run<'_>, operations: &[usize], most: usize) -> Vec<Shown>
 pub(super) fn first(run: &Run<'_>) -> Sequence {
     let mut parties = BTreeSet::new();
     let mut sequence = Vec::new();
-    for message in run.journal.iter().take(FIRST * 20) {
+    for message in run.trace.iter().take(FIRST * 20) {
         let new: BTreeSet<Address> =
             [message.envelope.src, message.envelope.dest].into_iter().collect();
         if parties.union(&new).count() <= PARTIES {
@@ -171,12 +171,12 @@ pub(super) fn first(run: &Run<'_>) -> Sequence {
 
 /// The messages that were sent between an operation's request and its end.
 fn during(run: &Run<'_>, operation: &Operation) -> Range<usize> {
-    let sent_before = |at: Nanos| run.journal.partition_point(|message| message.sent < at);
+    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent < at);
     let from = sent_before(operation.invoked);
     from..sent_before(operation.completed.saturating_add(1)).max(from)
 }
 
-fn is_among_servers(message: &Journaled, node: u32) -> bool {
+fn is_among_servers(message: &Traced, node: u32) -> bool {
     let (src, dest) = (message.envelope.src, message.envelope.dest);
     let is_client = |address| matches!(address, Address::Client(_));
     [src, dest].contains(&Address::Node(node)) && !is_client(src) && !is_client(dest)

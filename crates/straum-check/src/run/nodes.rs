@@ -4,7 +4,7 @@ use crate::cluster::Cluster;
 use crate::fault::Step;
 use crate::history::{Crash, Fault};
 use crate::network::{Address, Envelope};
-use crate::run::bench::Bench;
+use crate::run::stage::Stage;
 use crate::time::{Nanos, SECOND};
 use crate::workload::reply::{self, Kind, Reply};
 use crate::workload::request;
@@ -33,7 +33,7 @@ pub(super) enum State {
     Up,
 }
 
-impl<C: Cluster> Bench<'_, C> {
+impl<C: Cluster> Stage<'_, C> {
     pub(super) fn is_up(&self, node: usize) -> bool {
         self.nodes[node].state == State::Up
     }

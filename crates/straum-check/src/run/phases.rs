@@ -1,23 +1,23 @@
-//! What is to be done when: the workload, the recovery, the last polls. Never reads a reply.
+//! What is to be done when: the workload, the recovery, the final polls. Never reads a reply.
 
 use crate::cluster::Cluster;
 use crate::history::{Action, KeyId};
 use crate::run::FINAL_POLLS;
-use crate::run::bench::Bench;
 use crate::run::seats::{Role, Wakeup};
+use crate::run::stage::Stage;
 use crate::time::{MILLISECOND, Nanos, SECOND, from_seconds};
 use crate::workload::client::Read;
 use crate::workload::generator::Plan;
 use crate::workload::reply::Kind;
 
-/// How long a consumer waits between two polls, and a client between two last polls that bring
+/// How long a consumer waits between two polls, and a client between two final polls that bring
 /// nothing new. Source of the latter: Jepsen's `tests/kafka.clj`.
 const POLL_INTERVAL: Nanos = 200 * MILLISECOND;
 
 /// One poll in so many is a consumer's last: it crashes before it commits what it has processed.
 const POLLS_PER_CONSUMER_CRASH: u32 = 10;
 
-/// How long nodes may recover before the last polls, if there were faults.
+/// How long nodes may recover before the final polls, if there were faults.
 const RECOVERY: Nanos = SECOND;
 
 /// How long after the last time-out a run listens for the answer: one that comes is too late.
@@ -29,7 +29,7 @@ const MAX_BACKLOG: Nanos = SECOND;
 /// How many keys with unpolled messages an assign takes in at most.
 const MAX_CATCH_UP_KEYS: usize = 100;
 
-/// How many messages all last polls together may return; it bounds how many clients poll.
+/// How many messages all final polls together may return; it bounds how many clients poll.
 const MAX_LAST_MESSAGES: u64 = 5_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,12 +43,12 @@ pub(super) enum Phase {
         not_before: Nanos,
     },
     /// Every message is polled once more, from the beginning, by so many workers.
-    LastPolls {
+    FinalPolls {
         until: Nanos,
         pollers: usize,
     },
     /// The committed offsets are listed once more, by one node after another.
-    LastList {
+    FinalList {
         node: usize,
     },
     /// Answers that clients gave up waiting for may still come, and be too late.
@@ -64,7 +64,7 @@ impl Phase {
             Self::Starting => "starting",
             Self::Workload => "workload",
             Self::Recovery { .. } => "recovery",
-            Self::LastPolls { .. } | Self::LastList { .. } => "last polls",
+            Self::FinalPolls { .. } | Self::FinalList { .. } => "final polls",
             Self::Listening { .. } => "listening",
             Self::Done => "done",
         }
@@ -75,11 +75,11 @@ impl Phase {
     }
 
     pub(super) fn is_last(self) -> bool {
-        matches!(self, Self::LastPolls { .. } | Self::LastList { .. })
+        matches!(self, Self::FinalPolls { .. } | Self::FinalList { .. })
     }
 }
 
-impl<C: Cluster> Bench<'_, C> {
+impl<C: Cluster> Stage<'_, C> {
     /// Goes on to the next phase when this one is over.
     pub(super) fn advance(&mut self, now: Nanos) {
         self.give_up_silent_nodes(now);
@@ -96,19 +96,19 @@ impl<C: Cluster> Bench<'_, C> {
             Phase::Recovery { not_before }
                 if now >= not_before && self.all_up() && self.no_worker_waits() =>
             {
-                self.begin_last_polls(now);
+                self.begin_final_polls(now);
             }
-            Phase::LastPolls { until, pollers }
+            Phase::FinalPolls { until, pollers }
                 if self.no_worker_waits() && self.polls_are_over(now, until, pollers) =>
             {
                 self.list_at(now, 0);
             }
-            Phase::LastList { node }
+            Phase::FinalList { node }
                 if self.no_worker_waits() && node + 1 < self.settings.node_count =>
             {
                 self.list_at(now, node + 1);
             }
-            Phase::LastList { .. } if self.no_worker_waits() => {
+            Phase::FinalList { .. } if self.no_worker_waits() => {
                 self.history.finished = true;
                 let until = self.last_expired.map_or(now, |expired| expired + LATE_ANSWERS);
                 self.phase = Phase::Listening { until };
@@ -128,8 +128,8 @@ impl<C: Cluster> Bench<'_, C> {
                 Some(fault.min(self.began + self.settings.time_limit))
             }
             Phase::Recovery { not_before } => Some(not_before),
-            Phase::LastPolls { until, .. } | Phase::Listening { until } => Some(until),
-            Phase::Starting | Phase::LastList { .. } | Phase::Done => None,
+            Phase::FinalPolls { until, .. } | Phase::Listening { until } => Some(until),
+            Phase::Starting | Phase::FinalList { .. } | Phase::Done => None,
         };
         [own, self.init_deadline()].into_iter().flatten().filter(|&at| at > now).min()
     }
@@ -251,7 +251,7 @@ impl<C: Cluster> Bench<'_, C> {
         }
         match (self.seats[seat].role, self.phase) {
             (Role::Consumer(_), _) => self.consume(now, seat, kind, read),
-            (Role::Worker, Phase::LastPolls { .. }) => self.poll_on(now, seat, kind, read),
+            (Role::Worker, Phase::FinalPolls { .. }) => self.poll_on(now, seat, kind, read),
             (Role::Worker, _) if !read.is_empty() => self.commit(now, seat, read),
             (Role::Worker, _) => self.idle.push(seat),
         }
@@ -260,7 +260,7 @@ impl<C: Cluster> Bench<'_, C> {
     /// A new client sits there.
     pub(super) fn after_replacement(&mut self, now: Nanos, seat: usize) {
         match (self.seats[seat].role, self.phase) {
-            (Role::Worker, Phase::LastPolls { .. }) => self.wake_at(now, seat),
+            (Role::Worker, Phase::FinalPolls { .. }) => self.wake_at(now, seat),
             _ => self.after_refusal(now, seat),
         }
     }
@@ -268,7 +268,7 @@ impl<C: Cluster> Bench<'_, C> {
     /// What was asked was refused: the seat goes on with something else, or tries again later.
     pub(super) fn after_refusal(&mut self, now: Nanos, seat: usize) {
         match (self.seats[seat].role, self.phase) {
-            (Role::Worker, Phase::LastPolls { .. }) | (Role::Consumer(_), _) => {
+            (Role::Worker, Phase::FinalPolls { .. }) | (Role::Consumer(_), _) => {
                 self.wake_at(now + self.consumer_interval(), seat);
             }
             (Role::Worker, _) => self.idle.push(seat),
@@ -319,9 +319,9 @@ impl<C: Cluster> Bench<'_, C> {
             return;
         }
         match (self.seats[seat].role, self.phase) {
-            (_, Phase::LastList { .. } | Phase::Listening { .. } | Phase::Done) => {}
+            (_, Phase::FinalList { .. } | Phase::Listening { .. } | Phase::Done) => {}
             (Role::Consumer(group), _) => self.assign_or_poll(now, seat, group),
-            (Role::Worker, Phase::LastPolls { until, .. }) if now < until => {
+            (Role::Worker, Phase::FinalPolls { until, .. }) if now < until => {
                 if !self.seats[seat].assigned {
                     self.assign_all(now, seat);
                 }
@@ -345,9 +345,9 @@ impl<C: Cluster> Bench<'_, C> {
         self.ask(now, seat, request);
     }
 
-    fn begin_last_polls(&mut self, now: Nanos) {
+    fn begin_final_polls(&mut self, now: Nanos) {
         let pollers = self.pollers();
-        self.phase = Phase::LastPolls { until: now + FINAL_POLLS, pollers };
+        self.phase = Phase::FinalPolls { until: now + FINAL_POLLS, pollers };
         self.idle.clear();
         for seat in 0..pollers {
             self.replace_client(now, seat);
@@ -355,7 +355,7 @@ impl<C: Cluster> Bench<'_, C> {
         }
     }
 
-    /// How many workers take part in the last polls: all, unless there is very much to read, but one
+    /// How many workers take part in the final polls: all, unless there is very much to read, but one
     /// for each node.
     fn pollers(&self) -> usize {
         let known = self.frontier.iter().map(|frontier| u64::try_from(frontier.known + 1));
@@ -371,7 +371,7 @@ impl<C: Cluster> Bench<'_, C> {
         self.seats[seat].assigned = true;
     }
 
-    /// After one of the last polls: commit, and poll again, at once if there was something new. Keys
+    /// After one of the final polls: commit, and poll again, at once if there was something new. Keys
     /// of groups are left to the groups.
     fn poll_on(&mut self, now: Nanos, seat: usize, kind: Kind, mut read: Read) {
         let nothing_new = kind == Kind::Poll && read.is_empty();
@@ -401,7 +401,7 @@ impl<C: Cluster> Bench<'_, C> {
     }
 
     fn list_at(&mut self, now: Nanos, node: usize) {
-        self.phase = Phase::LastList { node };
+        self.phase = Phase::FinalList { node };
         self.seats[0].client.node = node;
         self.replace_client(now, 0);
         let keys: Vec<KeyId> = (0..self.generator.key_count()).collect();

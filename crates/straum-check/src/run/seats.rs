@@ -7,8 +7,8 @@ use crate::cluster::Cluster;
 use crate::history::{ABANDONED, Action, Error, Offset, Operation, Outcome, Rule};
 use crate::network::{Address, Envelope};
 use crate::run::REQUEST_TIMEOUT;
-use crate::run::bench::Bench;
 use crate::run::nodes::address;
+use crate::run::stage::Stage;
 use crate::time::Nanos;
 use crate::workload::client::{Client, Read, Request};
 use crate::workload::reply::{self, DEFINITE_CODES, Kind, Reply};
@@ -43,7 +43,7 @@ pub(super) struct Waiting {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Standing {
     /// `c0`, which starts the nodes.
-    Bench,
+    Starter,
     /// It sits there.
     Seated(usize),
     /// It crashed, or gave up.
@@ -72,7 +72,7 @@ impl PartialOrd for Wakeup {
     }
 }
 
-impl<C: Cluster> Bench<'_, C> {
+impl<C: Cluster> Stage<'_, C> {
     /// A seat for each worker, bound to the nodes in turn, and one for each group.
     pub(super) fn take_seats(&mut self, groups: usize) {
         let workers = (0..self.settings.concurrency).map(|_| Role::Worker);

@@ -25,7 +25,7 @@ pub(crate) fn settings(seed: u64) -> Settings {
             distribution: Distribution::Constant,
             loss: 0.0,
             duplication: 0.0,
-            journal_limit: 0,
+            trace_limit: 0,
         },
         faults: Vec::new(),
         fault_interval: SECOND,

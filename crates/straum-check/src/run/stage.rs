@@ -1,4 +1,7 @@
 //! The loop of a run, and what it holds. Never decides what anybody does next: phases and seats do.
+//!
+//! Its fields are open to the other files of `run`, which are its methods by subject: five files write to what
+//! one struct holds, so an invariant among the fields has to be looked for in all of them.
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
@@ -23,7 +26,7 @@ const MAX_GROUPS: usize = 3;
 /// How often an observer is told.
 const PROGRESS_INTERVAL: Nanos = 100 * MILLISECOND;
 
-pub(super) struct Bench<'a, C> {
+pub(super) struct Stage<'a, C> {
     pub(super) settings: &'a Settings,
     pub(super) cluster: &'a mut C,
     pub(super) observer: &'a mut dyn Observer,
@@ -74,7 +77,7 @@ impl Default for Frontier {
     }
 }
 
-impl<'a, C: Cluster> Bench<'a, C> {
+impl<'a, C: Cluster> Stage<'a, C> {
     pub(super) fn new(
         settings: &'a Settings,
         cluster: &'a mut C,
@@ -89,7 +92,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
             concurrency: settings.concurrency,
             rate: settings.rate,
         };
-        let mut bench = Self {
+        let mut stage = Self {
             settings,
             cluster,
             observer,
@@ -109,7 +112,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
             nodes: vec![Node::default(); settings.node_count],
             seats: Vec::new(),
             idle: Vec::new(),
-            clients: vec![Standing::Bench],
+            clients: vec![Standing::Starter],
             wakeups: BinaryHeap::new(),
             timeouts: VecDeque::new(),
             last_expired: None,
@@ -124,8 +127,8 @@ impl<'a, C: Cluster> Bench<'a, C> {
             next_progress_at: 0,
             scratch: Vec::new(),
         };
-        bench.take_seats(groups);
-        bench
+        stage.take_seats(groups);
+        stage
     }
 
     pub(super) fn run(mut self) -> io::Result<Record> {
@@ -207,7 +210,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
         Record {
             history: self.history,
             counts: self.network.counts().clone(),
-            journal: self.network.journal().to_vec(),
+            trace: self.network.trace().to_vec(),
             elapsed: if self.ended > 0 { self.ended } else { now },
         }
     }
