@@ -7,7 +7,6 @@ mod server_line;
 
 use std::fmt;
 
-use straum::shared::format::Message as PeerMessage;
 use straum::shared::{Effect, Member, Outcome, Pacing, Peer, Settings};
 
 use crate::fields::Fields;
@@ -285,16 +284,6 @@ impl Serving {
                 reply.list_committed_offsets_ok(out, committed);
             }
         }
-    }
-}
-
-/// The type of a message to a peer, for whoever looks at the network.
-fn kind_of(bytes: &[u8]) -> &'static str {
-    match PeerMessage::read(bytes) {
-        Ok(PeerMessage::Tell { .. }) => "straum_tell",
-        Ok(PeerMessage::Forward(_)) => "straum_forward",
-        Ok(PeerMessage::Alive) => "straum_alive",
-        Err(_) => "straum",
     }
 }
 

@@ -290,8 +290,8 @@ fn read_segment<F: Files>(
 fn make_active<T: File>(segment: Segment<T>) -> io::Result<Active<T>> {
     let Segment { mut file, first_position, begun_at_ms, bytes, last, end } = segment;
     file.write_at(last as u64, &bytes[last..end])?;
-    for chunk in torn_chunks(&bytes, end) {
-        file.write_at(chunk.start as u64, &ZEROS[..chunk.len()])?;
+    for range in torn_ranges(&bytes, end) {
+        file.write_at(range.start as u64, &ZEROS[..range.len()])?;
     }
     file.sync()?;
     let (end, size_bytes) = (end as u64, bytes.len() as u64);
@@ -399,8 +399,8 @@ fn plausible_entry(bytes: &[u8], broken: Position) -> Option<usize> {
 
 /// Where there is something to overwrite behind the last entry: what is zero already stays untouched, so
 /// that this never asks for room on the disk.
-fn torn_chunks(bytes: &[u8], end: usize) -> Vec<Range<usize>> {
+fn torn_ranges(bytes: &[u8], end: usize) -> Vec<Range<usize>> {
     let starts = (end..bytes.len()).step_by(ZEROS.len());
-    let chunks = starts.map(|start| start..bytes.len().min(start + ZEROS.len()));
-    chunks.filter(|chunk| bytes[chunk.clone()].iter().any(|&byte| byte != 0)).collect()
+    let ranges = starts.map(|start| start..bytes.len().min(start + ZEROS.len()));
+    ranges.filter(|range| bytes[range.clone()].iter().any(|&byte| byte != 0)).collect()
 }

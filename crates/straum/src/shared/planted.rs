@@ -20,25 +20,25 @@ pub enum Bug {
 
 /// What is broken: nothing, unless a bug was planted.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
+pub(super) struct Planted {
     #[cfg(feature = "planted-bugs")]
-    planted: Option<Bug>,
+    bug: Option<Bug>,
 }
 
-impl Rules {
+impl Planted {
     #[cfg(feature = "planted-bugs")]
     pub(super) fn plant(&mut self, bug: Bug) {
-        self.planted = Some(bug);
+        self.bug = Some(bug);
     }
 
     #[cfg(feature = "planted-bugs")]
-    pub(super) fn broken_by(&self, bug: Bug) -> bool {
-        self.planted == Some(bug)
+    pub(super) fn is(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
     }
 
     #[cfg(not(feature = "planted-bugs"))]
     #[expect(clippy::unused_self, reason = "with planted bugs, it knows which")]
-    pub(super) fn broken_by(&self, _bug: Bug) -> bool {
+    pub(super) fn is(&self, _bug: Bug) -> bool {
         false
     }
 }
