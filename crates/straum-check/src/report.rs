@@ -2,22 +2,14 @@
 //! `report.html`. Never judges and never measures: it tells what others found.
 
 mod anomalies;
-mod bars;
-mod chart;
+mod charts;
 mod diagram;
 mod figures;
 mod html;
-mod lag_chart;
-mod latency_chart;
 mod operations;
 mod page;
 mod progress;
-mod rate_chart;
 mod results;
-mod retold;
-mod rows;
-mod scale;
-mod sequence;
 mod summary;
 
 use std::fs;

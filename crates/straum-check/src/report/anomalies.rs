@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::diagram;
+use super::diagram::sequence::{self, Around, Shown};
 use super::figures::{count, moment, span};
 use super::html::escape;
 use super::operations::{answered, asked, name, outcome};
-use super::sequence::{self, Around, Shown};
 use super::{Run, figures};
 use crate::judge::{Anomaly, Finding};
 

@@ -1,15 +1,19 @@
 //! A sequence diagram: a line for each party, an arrow for each message, time downwards, not to
 //! scale. Never chooses what it shows.
 
+mod retold;
+mod rows;
+pub(super) mod sequence;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use self::rows::{Row, What, arrival, rows};
+use self::sequence::Shown;
 use super::figures::{moment, shorten, span};
 use super::html::escape;
-use super::rows::{Row, What, arrival, rows};
-use super::sequence::Shown;
 use crate::history::Fault;
 use crate::measure::float;
 use crate::network::{Address, Envelope};

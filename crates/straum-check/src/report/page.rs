@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use super::diagram::sequence;
 use super::figures::{count, moment, percent, plural, shorten, span, span_ms, three_digits};
 use super::html::escape;
 use super::summary::{faults, sentence};
-use super::{Run, anomalies, bars, lag_chart, latency_chart, rate_chart, sequence};
+use super::{Run, anomalies, charts};
 use crate::history::Violation;
 use crate::judge::Validity;
 use crate::measure::Kind;
@@ -152,9 +153,9 @@ fn charts(run: &Run<'_>) -> String {
     format!(
         "<section><h2>Over time</h2>{}<div class=\"grid\">{}{}{}</div></section>\n",
         fault_legend(run),
-        rate_chart::figure_of(run),
-        lag_chart::figure_of(run),
-        latency_chart::figures(run)
+        charts::rate::figure_of(run),
+        charts::lag::figure_of(run),
+        charts::latency::figures(run)
     )
 }
 
@@ -168,7 +169,7 @@ fn fault_legend(run: &Run<'_>) -> String {
     }
     let entries: Vec<(String, &str)> = kinds
         .into_iter()
-        .map(|kind| (format!("shade {}", super::chart::fault_class(kind)), kind))
+        .map(|kind| (format!("shade {}", charts::fault_class(kind)), kind))
         .collect();
     let entries: Vec<(&str, &str)> =
         entries.iter().map(|(class, kind)| (class.as_str(), *kind)).collect();
@@ -198,7 +199,7 @@ fn operations(run: &Run<'_>) -> String {
     format!(
         "<section><h2>In sum</h2><div class=\"grid\">{}{}</div></section>\n",
         super::html::figure("Operations and their latencies", "", &table),
-        bars::messages_by_kind(run)
+        charts::bars::messages_by_kind(run)
     )
 }
 

@@ -3,13 +3,13 @@
 
 use std::fmt::Write;
 
-use super::Run;
-use super::chart::{BOTTOM, Plot, end};
-use super::html::{figure, legend};
 use super::scale::{Scale, Unit, label};
+use super::{BOTTOM, Plot, end};
+use crate::report::Run;
+use crate::report::html::{figure, legend};
 
 /// The chart.
-pub(super) fn figure_of(run: &Run<'_>) -> String {
+pub(in crate::report) fn figure_of(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let lags = &series.worst_lag_ms;
     let plot = Plot {

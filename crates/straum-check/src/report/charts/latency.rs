@@ -1,14 +1,14 @@
 //! Latency over time: a small chart for each kind of operation, all on the same logarithmic scale,
 //! so that they can be compared. Never smooths.
 
-use super::Run;
-use super::chart::{Plot, end, line};
-use super::html::{figure, legend};
 use super::scale::{Scale, Unit};
+use super::{Plot, end, line};
 use crate::measure::{Kind, LatencySeries};
+use crate::report::Run;
+use crate::report::html::{figure, legend};
 
 /// The charts, in the order of [`Kind::ALL`].
-pub(super) fn figures(run: &Run<'_>) -> String {
+pub(in crate::report) fn figures(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let plot = Plot {
         end: end(run.elapsed, series.bucket_ms, series.len()),

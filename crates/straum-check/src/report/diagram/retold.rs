@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Run;
 use crate::history::{Action, History, KeyId, Message, Offset, Operation, Outcome};
 use crate::measure::asks_a_node;
 use crate::network::{Address, Envelope, Traced, body_kind};
+use crate::report::Run;
 use crate::time::Nanos;
 
 /// The request of an operation, and its answer if it got one; none of an operation that asks nobody.

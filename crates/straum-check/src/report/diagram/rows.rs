@@ -1,8 +1,8 @@
 //! The rows of a sequence diagram: what happens, from top to bottom. Never draws.
 
-use super::figures::{moment, span};
 use super::sequence::Shown;
 use crate::history::Fault;
+use crate::report::figures::{moment, span};
 use crate::time::{MILLISECOND, Nanos};
 
 /// The height of the parties' names.

@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::Run;
 use super::retold::exchange;
 use crate::history::{Action, KeyId, Operation};
 use crate::judge::Anomaly;
 use crate::measure::asks_a_node;
 use crate::network::{Address, Traced};
+use crate::report::Run;
 use crate::time::Nanos;
 
 /// How many messages are shown around an anomaly.
@@ -31,27 +31,27 @@ const FIRST: usize = 40;
 const PARTIES: usize = 8;
 
 /// Messages in the order of their sending.
-pub(super) type Sequence = Vec<Shown>;
+pub(in crate::report) type Sequence = Vec<Shown>;
 
 /// A message that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(in crate::report) struct Shown {
     /// The message.
-    pub(super) message: Traced,
+    pub(in crate::report) message: Traced,
     /// Whether it belongs to an operation that proves the anomaly.
-    pub(super) proves: bool,
+    pub(in crate::report) proves: bool,
 }
 
 /// What is shown around an anomaly.
 #[derive(Debug, Default)]
-pub(super) struct Around {
-    pub(super) messages: Sequence,
+pub(in crate::report) struct Around {
+    pub(in crate::report) messages: Sequence,
     /// Whether the trace does not reach so far, so that the history told some of it.
-    pub(super) retold: bool,
+    pub(in crate::report) retold: bool,
 }
 
 /// What is shown around the worst anomaly; nothing without one, or if its proof asks no node.
-pub(super) fn around_worst(run: &Run<'_>) -> Around {
+pub(in crate::report) fn around_worst(run: &Run<'_>) -> Around {
     let worst = run.verdict.findings.first().and_then(|finding| finding.examples.first());
     worst.map_or_else(Around::default, |anomaly| around(run, anomaly))
 }
@@ -152,7 +152,7 @@ fn among_servers(run: &Run<'_>, operations: &[usize], most: usize) -> Vec<Shown>
 }
 
 /// The first messages, of as few parties as a diagram can hold.
-pub(super) fn first(run: &Run<'_>) -> Sequence {
+pub(in crate::report) fn first(run: &Run<'_>) -> Sequence {
     let mut parties = BTreeSet::new();
     let mut sequence = Vec::new();
     for message in run.trace.iter().take(FIRST * 20) {
