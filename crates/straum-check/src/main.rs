@@ -4,6 +4,7 @@ mod analyze;
 mod args;
 mod console;
 mod store;
+mod tell;
 mod test;
 
 use std::io::Write;

@@ -5,11 +5,13 @@
 //! - `nodes`: nodes come up, go down and are halted, as the faults say.
 //! - `seats`: operations begin and end.
 //! - `carry`: messages go from one to another.
-//! - `phases`: what is to be done when: the workload, the recovery, the final polls.
+//! - `phases`: the workload, the recovery, the final polls, and when each is over.
+//! - `script`: what a seat does next.
 
 mod carry;
 mod nodes;
 mod phases;
+mod script;
 mod seats;
 mod stage;
 

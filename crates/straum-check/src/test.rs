@@ -16,7 +16,7 @@ use straum_check::time::from_seconds;
 
 use crate::args::Test;
 use crate::console::Console;
-use crate::{Ended, store};
+use crate::{Ended, store, tell};
 
 /// How many messages are kept for the report's diagram.
 const TRACED_MESSAGES: usize = 200_000;
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Test) -> Result<Ended> {
     let tails: Vec<String> =
         (0..settings.node_count).map(|node| nodes.stderr_tail(node).join("\n")).collect();
     drop(nodes);
-    tell(options, &settings, &started, &folder, &record, &tails)
+    judge_and_tell(options, &settings, &started, &folder, &record, &tails)
 }
 
 fn settings(options: &Test, seed: u64) -> Settings {
@@ -74,7 +74,7 @@ fn settings(options: &Test, seed: u64) -> Settings {
     }
 }
 
-fn tell(
+fn judge_and_tell(
     options: &Test,
     settings: &Settings,
     started: &str,
@@ -86,7 +86,7 @@ fn tell(
     let verdict = judge::judge(&record.history, &Demands { availability: options.availability });
     let run = report::Run {
         options: &shown_options(options, settings),
-        command: &command(),
+        command: &tell::command(),
         seed: Some(settings.seed),
         started,
         elapsed: record.elapsed,
@@ -100,7 +100,7 @@ fn tell(
         out: folder,
     };
     report::write_all(&run).context("cannot write the report")?;
-    show(&run, options.json)?;
+    tell::show(&run, options.json)?;
     if let Some(crash) = &record.history.crash {
         let tail = tails.get(crash.node as usize).map_or("", String::as_str);
         say(&format!("n{} {}", crash.node, crash.text));
@@ -110,27 +110,6 @@ fn tell(
         return Ok(Ended::Crashed);
     }
     Ok(Ended::Judged(verdict.validity))
-}
-
-/// The command line, ready to paste into a shell.
-pub(crate) fn command() -> String {
-    let arguments: Vec<String> =
-        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    shell_words::join(arguments)
-}
-
-/// The verdict, in words or as JSON, on stdout. That nobody reads on does not change it.
-pub(crate) fn show(run: &report::Run<'_>, json: bool) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let text = if json {
-        std::fs::read_to_string(run.out.join("results.json"))? + "\n"
-    } else {
-        report::summary(run, report::wants_colour(&stdout))
-    };
-    match stdout.write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("cannot write the verdict to stdout"),
-    }
 }
 
 fn write_history(history: &history::History, folder: &Path) -> io::Result<()> {
