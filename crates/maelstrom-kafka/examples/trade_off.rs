@@ -17,7 +17,7 @@ use std::fmt::Write;
 use maelstrom_kafka::ClusterNode;
 use straum::shared::{Member, Pacing, Settings as MemberSettings};
 use straum_check::cluster::simulated::Simulated;
-use straum_check::measure::{Kind, measure};
+use straum_check::measure::{OperationKind, measure};
 use straum_check::network::NetworkSettings;
 use straum_check::run::{Settings, run};
 use straum_check::time::{MILLISECOND, Nanos, SECOND};
@@ -88,7 +88,7 @@ impl Load {
         let measures = measure(&record.history);
         #[expect(clippy::cast_precision_loss, reason = "figures need no more than 53 bits")]
         let share = record.counts.servers as f64 / measures.all_operations.sum() as f64;
-        let sends = measures.latencies[&Kind::Send];
+        let sends = measures.latencies[&OperationKind::Send];
         (share, sends.p50_ms, sends.p99_ms)
     }
 }

@@ -10,7 +10,7 @@ use straum::shared::Bug;
 use straum_check::fault;
 use straum_check::history::{Operation, Outcome};
 use straum_check::judge::Validity;
-use straum_check::measure::{Kind, measure};
+use straum_check::measure::{OperationKind, measure};
 use straum_check::network::Distribution;
 use straum_check::time::{MILLISECOND, SECOND};
 
@@ -75,7 +75,7 @@ fn over_long_ways_a_send_takes_few_round_trips() {
         settings.network.distribution = distribution;
         settings.time_limit = 30 * SECOND;
         let record = must_not_be_accused(&settings, "over_long_ways_a_send_takes_few_round_trips");
-        let sends = measure(&record.history).latencies[&Kind::Send];
+        let sends = measure(&record.history).latencies[&OperationKind::Send];
         let few = sends.p50_ms < 500.0 && sends.p99_ms < most_p99_ms && sends.max_ms < 4_500.0;
         assert!(few, "{distribution:?}: {sends:?}");
     }

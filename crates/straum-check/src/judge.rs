@@ -3,9 +3,9 @@
 mod commits;
 mod findings;
 mod groups;
-mod kind;
 mod log;
 mod messages;
+mod names;
 mod order;
 mod service;
 mod words;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::findings::Findings;
-use super::kind::Kind;
+use super::names::AnomalyName;
 use super::words::{Words, committed};
 use crate::history::{Action, History, KeyId, Offset, Operation, Outcome};
 use crate::time::Nanos;
@@ -60,7 +60,7 @@ fn never_asked<'h>(history: &'h History, findings: &mut Findings<'h>) {
         for &(key, offset) in committed {
             let first = asked[key as usize].get(&offset);
             if first.is_none_or(|&invoked| invoked > operation.completed) {
-                findings.add(Kind::CommitNeverAsked, Some(key), &[index], || {
+                findings.add(AnomalyName::CommitNeverAsked, Some(key), &[index], || {
                     let (key, by) = (words.key(key), words.by(index));
                     format!(
                         "{key}: offset {offset} was listed as committed ({by}), but no commit had asked \
@@ -138,7 +138,7 @@ impl Highest {
         if let Some(Said { offset, operation }) =
             before.filter(|before| answer < Some(before.offset))
         {
-            findings.add(Kind::CommitWentBack, Some(key), &[operation, list], || {
+            findings.add(AnomalyName::CommitWentBack, Some(key), &[operation, list], || {
                 let how = match history.operations[operation].action {
                     Action::Commit { .. } => "a commit by the same client was acknowledged",
                     _ => "the same client was told of it",
@@ -166,7 +166,7 @@ fn missing<'h>(history: &'h History, findings: &mut Findings<'h>) {
             else {
                 continue;
             };
-            findings.add(Kind::CommitMissing, Some(key), &[commit.operation, list.index], || {
+            findings.add(AnomalyName::CommitMissing, Some(key), &[commit.operation, list.index], || {
                 let (key, by) = (words.key(key), words.by(commit.operation));
                 let (offset, answer) = (commit.offset, committed(answer));
                 format!(

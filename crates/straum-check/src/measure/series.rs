@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::lag::PollLag;
-use super::{Kind, end, float, latency, milliseconds, requests_of_workload};
+use super::{OperationKind, end, float, latency, milliseconds, requests_of_workload};
 use crate::history::{History, Outcome};
 use crate::time::{MILLISECOND, Nanos, seconds};
 
@@ -22,7 +22,7 @@ pub struct Series {
     /// Operations of the workload by when they ended; the final polls are left out.
     pub rates: Rates,
     /// Latencies by when the operation began.
-    pub latencies: BTreeMap<Kind, LatencySeries>,
+    pub latencies: BTreeMap<OperationKind, LatencySeries>,
     /// The worst lag of the polls that began then; none without polls.
     pub worst_lag_ms: Vec<Option<f64>>,
 }
@@ -121,12 +121,13 @@ fn rates(history: &History, grid: &Grid) -> Rates {
     Rates { ok_per_s, fail_per_s, info_per_s }
 }
 
-fn latencies(history: &History, grid: &Grid) -> BTreeMap<Kind, LatencySeries> {
-    let mut spans: BTreeMap<Kind, Vec<Vec<Nanos>>> = BTreeMap::new();
+fn latencies(history: &History, grid: &Grid) -> BTreeMap<OperationKind, LatencySeries> {
+    let mut spans: BTreeMap<OperationKind, Vec<Vec<Nanos>>> = BTreeMap::new();
     for operation in &history.operations {
         if let Some(span) = latency::of(operation) {
-            let by_place =
-                spans.entry(Kind::of(operation)).or_insert_with(|| vec![Vec::new(); grid.count]);
+            let by_place = spans
+                .entry(OperationKind::of(operation))
+                .or_insert_with(|| vec![Vec::new(); grid.count]);
             by_place[grid.place(operation.invoked)].push(span);
         }
     }

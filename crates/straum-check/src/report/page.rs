@@ -9,7 +9,7 @@ use super::summary::{faults, sentence};
 use super::{Run, anomalies, charts};
 use crate::history::Violation;
 use crate::judge::Validity;
-use crate::measure::Kind;
+use crate::measure::OperationKind;
 
 /// How many violations and faults are listed.
 const LISTED: usize = 20;
@@ -92,12 +92,12 @@ fn last_words(run: &Run<'_>) -> String {
 fn tiles(run: &Run<'_>) -> String {
     let measures = run.measures;
     let all = measures.all_operations;
-    let latency = |kind: Kind| match measures.latencies.get(&kind) {
+    let latency = |kind: OperationKind| match measures.latencies.get(&kind) {
         Some(latency) => (span_ms(latency.p99_ms), format!("p50 {}", span_ms(latency.p50_ms))),
         None => ("none".to_owned(), "no good answer".to_owned()),
     };
-    let (send_p99, send_p50) = latency(Kind::Send);
-    let (poll_p99, poll_p50) = latency(Kind::Poll);
+    let (send_p99, send_p50) = latency(OperationKind::Send);
+    let (poll_p99, poll_p50) = latency(OperationKind::Poll);
     let mut html = String::from("<div class=\"tiles\">");
     let rate = format!("{} a second in the workload", three_digits(run.rate_per_s()));
     tile(&mut html, "operations", &count(all.sum()), &rate);
@@ -179,7 +179,7 @@ fn fault_legend(run: &Run<'_>) -> String {
 fn operations(run: &Run<'_>) -> String {
     let measures = run.measures;
     let mut rows = String::new();
-    for kind in Kind::ALL {
+    for kind in OperationKind::ALL {
         let outcomes = measures.operations.get(&kind).copied().unwrap_or_default();
         let latency = measures.latencies.get(&kind);
         let _ = write!(rows, "<tr><th scope=\"row\">{}</th>", kind.name());

@@ -6,7 +6,7 @@ use crate::history::{Crash, Fault};
 use crate::network::{Address, Envelope};
 use crate::run::stage::Stage;
 use crate::time::{Nanos, SECOND};
-use crate::workload::reply::{self, Kind, Reply};
+use crate::workload::reply::{self, Reply, Rpc};
 use crate::workload::request;
 
 /// How long a node may take to answer its `init`.
@@ -83,7 +83,7 @@ impl<C: Cluster> Stage<'_, C> {
         if reply::in_reply_to(body) != Some(u64::from(self.nodes[node].life)) {
             return;
         }
-        match reply::read(Kind::Init, body) {
+        match reply::read(Rpc::Init, body) {
             Ok(Reply::Init) => self.nodes[node].state = State::Up,
             Ok(Reply::Error(error)) => {
                 let text = format!("refused its init: error {}: {}", error.code, error.text);

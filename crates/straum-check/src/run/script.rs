@@ -9,7 +9,7 @@ use crate::run::stage::Stage;
 use crate::time::{MILLISECOND, Nanos, SECOND, from_seconds};
 use crate::workload::client::Read;
 use crate::workload::generator::Plan;
-use crate::workload::reply::Kind;
+use crate::workload::reply::Rpc;
 
 /// How long a consumer waits between two polls, and a client between two final polls that bring
 /// nothing new. Source of the latter: Jepsen's `tests/kafka.clj`.
@@ -119,8 +119,8 @@ impl<C: Cluster> Stage<'_, C> {
     }
 
     /// An answer has come: what the seat does now.
-    pub(super) fn after(&mut self, now: Nanos, seat: usize, kind: Kind, read: Read) {
-        if kind == Kind::List {
+    pub(super) fn after(&mut self, now: Nanos, seat: usize, kind: Rpc, read: Read) {
+        if kind == Rpc::List {
             self.seats[seat].assigned = true;
         }
         match (self.seats[seat].role, self.phase) {
@@ -169,8 +169,8 @@ impl<C: Cluster> Stage<'_, C> {
 
     /// What a consumer does when something it asked for has come: it commits what it has processed, or
     /// crashes before that, and goes on a while later.
-    fn consume(&mut self, now: Nanos, seat: usize, kind: Kind, read: Read) {
-        if kind == Kind::Poll && !read.is_empty() {
+    fn consume(&mut self, now: Nanos, seat: usize, kind: Rpc, read: Read) {
+        if kind == Rpc::Poll && !read.is_empty() {
             let crashes =
                 self.phase == Phase::Workload && self.rng.u32(..POLLS_PER_CONSUMER_CRASH) == 0;
             if !crashes {
@@ -179,7 +179,7 @@ impl<C: Cluster> Stage<'_, C> {
             }
             self.crash_client(now, seat);
         }
-        let pause = if kind == Kind::List { 0 } else { self.consumer_interval() };
+        let pause = if kind == Rpc::List { 0 } else { self.consumer_interval() };
         self.wake_at(now + pause, seat);
     }
 
@@ -228,8 +228,8 @@ impl<C: Cluster> Stage<'_, C> {
 
     /// After one of the final polls: commit, and poll again, at once if there was something new. Keys
     /// of groups are left to the groups.
-    fn poll_on(&mut self, now: Nanos, seat: usize, kind: Kind, mut read: Read) {
-        let nothing_new = kind == Kind::Poll && read.is_empty();
+    fn poll_on(&mut self, now: Nanos, seat: usize, kind: Rpc, mut read: Read) {
+        let nothing_new = kind == Rpc::Poll && read.is_empty();
         read.retain(|(key, _)| self.generator.group_of(*key).is_none());
         if !read.is_empty() {
             self.commit(now, seat, read);

@@ -11,7 +11,7 @@ use crate::run::nodes::address;
 use crate::run::stage::Stage;
 use crate::time::Nanos;
 use crate::workload::client::{Client, Read, Request};
-use crate::workload::reply::{self, DEFINITE_CODES, Kind, Reply};
+use crate::workload::reply::{self, DEFINITE_CODES, Reply, Rpc};
 
 pub(super) struct Seat {
     pub(super) role: Role,
@@ -36,7 +36,7 @@ pub(super) enum Role {
 pub(super) struct Waiting {
     operation: usize,
     msg_id: u64,
-    kind: Kind,
+    kind: Rpc,
 }
 
 /// What has become of a client.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::history::{Action, KeyId, Offset};
-use crate::workload::reply::{Kind, Reply};
+use crate::workload::reply::{Reply, Rpc};
 use crate::workload::request;
 
 /// One client, bound to a node until it crashes or gets no answer.
@@ -25,7 +25,7 @@ pub(crate) struct Request {
     /// The body's number.
     pub msg_id: u64,
     /// What the reply must be.
-    pub kind: Kind,
+    pub kind: Rpc,
     /// The body, as JSON text.
     pub body: String,
     /// What goes into the history.
@@ -48,7 +48,7 @@ impl Client {
         let msg_id = self.msg_id();
         Request {
             msg_id,
-            kind: Kind::Send,
+            kind: Rpc::Send,
             body: request::send(msg_id, key, value),
             action: Action::Send { key, value, offset: None },
         }
@@ -60,7 +60,7 @@ impl Client {
         let from: Vec<(KeyId, Offset)> = self.positions.iter().map(|(&k, &o)| (k, o)).collect();
         Request {
             msg_id,
-            kind: Kind::Poll,
+            kind: Rpc::Poll,
             body: request::poll(msg_id, &from),
             action: Action::Poll { from, messages: Vec::new() },
         }
@@ -71,7 +71,7 @@ impl Client {
         let msg_id = self.msg_id();
         Request {
             msg_id,
-            kind: Kind::Commit,
+            kind: Rpc::Commit,
             body: request::commit(msg_id, &offsets),
             action: Action::Commit { offsets },
         }
@@ -82,7 +82,7 @@ impl Client {
         let msg_id = self.msg_id();
         Request {
             msg_id,
-            kind: Kind::List,
+            kind: Rpc::List,
             body: request::list(msg_id, &keys),
             action: Action::Assign {
                 keys,

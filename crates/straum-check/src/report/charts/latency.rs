@@ -3,11 +3,11 @@
 
 use super::scale::{Scale, Unit};
 use super::{Plot, end, line};
-use crate::measure::{Kind, LatencySeries};
+use crate::measure::{LatencySeries, OperationKind};
 use crate::report::Run;
 use crate::report::html::{figure, legend};
 
-/// The charts, in the order of [`Kind::ALL`].
+/// The charts, in the order of [`OperationKind::ALL`].
 pub(in crate::report) fn figures(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let plot = Plot {
@@ -32,7 +32,7 @@ fn scale<'a>(series: impl Iterator<Item = &'a LatencySeries>) -> Scale {
     Scale::log(min, max.max(min))
 }
 
-fn chart(plot: &Plot<'_>, kind: Kind, latencies: &LatencySeries) -> String {
+fn chart(plot: &Plot<'_>, kind: OperationKind, latencies: &LatencySeries) -> String {
     let drawn = format!(
         "<path class=\"line max\" d=\"{}\"/><path class=\"line p99 {name}\" d=\"{}\"/>\
          <path class=\"line p50 {name}\" d=\"{}\"/>",
