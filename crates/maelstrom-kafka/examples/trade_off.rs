@@ -68,11 +68,11 @@ impl Load {
         let settings = Settings {
             node_count: self.nodes,
             concurrency: self.clients * self.nodes,
-            time_limit: if self.rate < 50.0 { 200 * SECOND } else { 10 * SECOND },
+            time_limit_ns: if self.rate < 50.0 { 200 * SECOND } else { 10 * SECOND },
             rate: self.rate,
             network: NetworkSettings { latency: self.latency, ..NetworkSettings::default() },
             faults: Vec::new(),
-            fault_interval: SECOND,
+            fault_interval_ns: SECOND,
             key_count: 10,
             max_writes_per_key: 16,
             seed: 1,

@@ -73,7 +73,7 @@ fn over_long_ways_a_send_takes_few_round_trips() {
         settings.rate = 1_000.0;
         settings.network.latency = 100 * MILLISECOND;
         settings.network.distribution = distribution;
-        settings.time_limit = 30 * SECOND;
+        settings.time_limit_ns = 30 * SECOND;
         let record = must_not_be_accused(&settings, "over_long_ways_a_send_takes_few_round_trips");
         let sends = measure(&record.history).latencies[&OperationKind::Send];
         let few = sends.p50_ms < 500.0 && sends.p99_ms < most_p99_ms && sends.max_ms < 4_500.0;
@@ -92,8 +92,8 @@ fn partitions_cost_nothing_but_latency() {
         settings.concurrency = 20;
         settings.network.latency = [1, 20, 50][(seed % 3) as usize] * MILLISECOND;
         settings.network.distribution = Distribution::Exponential;
-        settings.time_limit = 15 * SECOND;
-        settings.fault_interval = 3 * SECOND;
+        settings.time_limit_ns = 15 * SECOND;
+        settings.fault_interval_ns = 3 * SECOND;
         settings.faults = vec![fault::Kind::Partition];
         let record = must_not_be_accused(&settings, "partitions_cost_nothing_but_latency");
         let timed_out = |operation: &&Operation| matches!(&operation.outcome, Outcome::Info(error) if error.code == 0);

@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Analyze) -> Result<Ended> {
         command: &tell::command(),
         seed: None,
         started: &store::now(),
-        elapsed: workload.map(|operation| operation.completed).max().unwrap_or(0),
+        elapsed_ns: workload.map(|operation| operation.completed_ns).max().unwrap_or(0),
         node_count: operations.map(|operation| operation.node as usize + 1).max().unwrap_or(0),
         history: &history,
         verdict: &verdict,

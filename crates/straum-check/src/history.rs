@@ -56,11 +56,9 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last: bool,
     /// When the request left.
-    #[serde(rename = "invoked_ns")]
-    pub invoked: Nanos,
+    pub invoked_ns: Nanos,
     /// When its outcome was known.
-    #[serde(rename = "completed_ns")]
-    pub completed: Nanos,
+    pub completed_ns: Nanos,
     /// What is known of its effect.
     pub outcome: Outcome,
     /// What was asked, and what was answered.

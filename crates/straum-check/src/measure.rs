@@ -165,5 +165,5 @@ pub(crate) fn float(count: u64) -> f64 {
 
 /// When the last operation ended.
 fn end(history: &History) -> Nanos {
-    history.operations.iter().map(|operation| operation.completed).max().unwrap_or(0)
+    history.operations.iter().map(|operation| operation.completed_ns).max().unwrap_or(0)
 }

@@ -38,7 +38,7 @@ pub struct Run<'a> {
     /// When it started, as text.
     pub started: &'a str,
     /// When the workload ended, since the start of the run; the final polls come after that.
-    pub elapsed: Nanos,
+    pub elapsed_ns: Nanos,
     /// How many nodes there were.
     pub node_count: usize,
     /// What happened.
@@ -78,7 +78,7 @@ impl Run<'_> {
 
     /// Operations of the workload in a second.
     fn rate_per_s(&self) -> f64 {
-        float(self.measures.workload_operations) / seconds(self.elapsed.max(1))
+        float(self.measures.workload_operations) / seconds(self.elapsed_ns.max(1))
     }
 
     /// The last lines that the node of a crash wrote to stderr, if there are any.
@@ -89,8 +89,8 @@ impl Run<'_> {
 
     /// When the last that is known of the run happened.
     fn end(&self) -> Nanos {
-        let ends = self.history.operations.iter().map(|operation| operation.completed);
-        ends.max().unwrap_or(0).max(self.elapsed)
+        let ends = self.history.operations.iter().map(|operation| operation.completed_ns);
+        ends.max().unwrap_or(0).max(self.elapsed_ns)
     }
 
     /// How many anomalies were found.

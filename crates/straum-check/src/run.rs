@@ -35,7 +35,7 @@ pub struct Settings {
     /// How many clients at a time, at least 1.
     pub concurrency: usize,
     /// How long the workload lasts.
-    pub time_limit: Nanos,
+    pub time_limit_ns: Nanos,
     /// Operations a second, of all clients together, on average.
     pub rate: f64,
     /// How messages travel.
@@ -43,7 +43,7 @@ pub struct Settings {
     /// What is to go wrong.
     pub faults: Vec<fault::Kind>,
     /// How often, on average, a fault begins or ends.
-    pub fault_interval: Nanos,
+    pub fault_interval_ns: Nanos,
     /// How many keys are written to at a time.
     pub key_count: usize,
     /// How many messages a key gets before another takes its place.
@@ -62,7 +62,7 @@ pub struct Record {
     /// The first messages.
     pub trace: Vec<Traced>,
     /// When the workload ended: since the start of the run.
-    pub elapsed: Nanos,
+    pub elapsed_ns: Nanos,
 }
 
 /// Watches a run. Does nothing unless told otherwise.
@@ -86,7 +86,7 @@ impl Observer for () {}
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Since the workload began.
-    pub elapsed: Nanos,
+    pub elapsed_ns: Nanos,
     /// How long the workload lasts.
     pub limit: Nanos,
     /// What is being done, in a word.

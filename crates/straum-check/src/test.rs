@@ -57,7 +57,7 @@ fn settings(options: &Test, seed: u64) -> Settings {
     Settings {
         node_count: options.node_count,
         concurrency: options.concurrency.of(options.node_count),
-        time_limit: from_seconds(options.time_limit),
+        time_limit_ns: from_seconds(options.time_limit),
         rate: options.rate,
         network: NetworkSettings {
             latency: from_seconds(options.latency / 1_000.0),
@@ -67,7 +67,7 @@ fn settings(options: &Test, seed: u64) -> Settings {
             trace_limit: TRACED_MESSAGES,
         },
         faults: options.nemesis.clone(),
-        fault_interval: from_seconds(options.nemesis_interval),
+        fault_interval_ns: from_seconds(options.nemesis_interval),
         key_count: options.key_count,
         max_writes_per_key: options.max_writes_per_key,
         seed,
@@ -89,7 +89,7 @@ fn judge_and_tell(
         command: &tell::command(),
         seed: Some(settings.seed),
         started,
-        elapsed: record.elapsed,
+        elapsed_ns: record.elapsed_ns,
         node_count: settings.node_count,
         history: &record.history,
         verdict: &verdict,

@@ -12,8 +12,8 @@ fn operation(invoked_ms: Nanos, completed_ms: Nanos, action: Action) -> Operatio
         node: 0,
         group: None,
         last: false,
-        invoked: invoked_ms * MILLISECOND,
-        completed: completed_ms * MILLISECOND,
+        invoked_ns: invoked_ms * MILLISECOND,
+        completed_ns: completed_ms * MILLISECOND,
         outcome: Outcome::Ok,
         action,
     }

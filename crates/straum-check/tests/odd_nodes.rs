@@ -81,7 +81,7 @@ fn a_node_that_stores_nothing_cannot_guess_the_messages() {
 fn an_answer_to_an_earlier_life_does_not_reach_the_next_one() {
     let settings = Settings {
         faults: vec![fault::Kind::Kill],
-        fault_interval: 100 * MILLISECOND,
+        fault_interval_ns: 100 * MILLISECOND,
         ..common::settings(2)
     };
     let mut settings = settings;

@@ -14,13 +14,13 @@ use straum_check::time::{MILLISECOND, SECOND};
 
 /// A client sends, the node loses it to a kill, and a poll sees nothing.
 fn history() -> History {
-    let operation = |invoked, action| Operation {
+    let operation = |invoked_ns, action| Operation {
         process: 5,
         node: 0,
         group: None,
         last: false,
-        invoked,
-        completed: invoked + 2 * MILLISECOND,
+        invoked_ns,
+        completed_ns: invoked_ns + 2 * MILLISECOND,
         outcome: Outcome::Ok,
         action,
     };
@@ -70,9 +70,9 @@ fn lost(anomalies: u64, names: usize) -> Verdict {
 }
 
 fn trace() -> Vec<Traced> {
-    let message = |sent, received, src, dest, body: &str| Traced {
-        sent,
-        received,
+    let message = |sent_ns, received_ns, src, dest, body: &str| Traced {
+        sent_ns,
+        received_ns,
         envelope: Envelope { src, dest, body: body.into(), life: 0 },
     };
     let (client, node, peer) = (Address::Client(5), Address::Node(0), Address::Node(1));
@@ -119,7 +119,7 @@ impl Told {
             command,
             seed: Some(42),
             started: "2024-01-31 12:00:00 UTC",
-            elapsed: 4 * SECOND,
+            elapsed_ns: 4 * SECOND,
             node_count: 2,
             history: &self.history,
             verdict: &self.verdict,
@@ -233,7 +233,7 @@ fn an_anomaly_after_the_last_message_kept_is_drawn_from_the_history() {
     let mut told = Told::new("late", lost(17, 1));
     told.trace.truncate(1);
     let mut other = told.history.operations[0].clone();
-    (other.process, other.invoked, other.completed) = (6, SECOND + 1, SECOND + 2);
+    (other.process, other.invoked_ns, other.completed_ns) = (6, SECOND + 1, SECOND + 2);
     let mut elsewhere = other.clone();
     (elsewhere.process, elsewhere.node) = (7, 1);
     told.history.operations.extend([other, elsewhere]);
@@ -304,7 +304,7 @@ fn what_was_found_before_a_crash_is_told_too() {
 fn a_rate_is_that_of_the_workload() {
     let mut told = Told::new("rate", valid());
     let mut last = told.history.operations[1].clone();
-    (last.last, last.invoked, last.completed) = (true, 9 * SECOND, 10 * SECOND);
+    (last.last, last.invoked_ns, last.completed_ns) = (true, 9 * SECOND, 10 * SECOND);
     told.history.operations.push(last);
     let text = told.with("straum-check test", |run| summary(run, false));
     let line =

@@ -31,11 +31,11 @@ pub(crate) fn settings(seed: u64) -> Settings {
     Settings {
         node_count: 2,
         concurrency: 6,
-        time_limit: 5 * SECOND,
+        time_limit_ns: 5 * SECOND,
         rate: 100.0,
         network: NetworkSettings::default(),
         faults: Vec::new(),
-        fault_interval: SECOND,
+        fault_interval_ns: SECOND,
         key_count: 5,
         max_writes_per_key: 32,
         seed,
@@ -53,7 +53,7 @@ pub(crate) fn hard_settings(seed: u64) -> Settings {
     settings.network.distribution = Distribution::Exponential;
     settings.network.loss = *rng.choice(&[0.0, 0.02, 0.1]).unwrap();
     settings.network.duplication = *rng.choice(&[0.0, 0.02, 0.2]).unwrap();
-    settings.fault_interval = *rng.choice(&[300, 1000, 2000]).unwrap() * MILLISECOND;
+    settings.fault_interval_ns = *rng.choice(&[300, 1000, 2000]).unwrap() * MILLISECOND;
     settings.faults = FAULTS.into_iter().filter(|_| rng.bool()).collect();
     settings
 }
@@ -137,7 +137,7 @@ fn write_report(settings: &Settings, record: &Record, verdict: &Verdict, folder:
         command: "cargo test -p maelstrom-kafka --test simulation",
         seed: Some(settings.seed),
         started: "on a virtual clock",
-        elapsed: record.elapsed,
+        elapsed_ns: record.elapsed_ns,
         node_count: settings.node_count,
         history: &record.history,
         verdict,

@@ -59,7 +59,7 @@ fn never_asked<'h>(history: &'h History, findings: &mut Findings<'h>) {
     for List { index, operation, committed, .. } in lists(history) {
         for &(key, offset) in committed {
             let first = asked[key as usize].get(&offset);
-            if first.is_none_or(|&invoked| invoked > operation.completed) {
+            if first.is_none_or(|&invoked_ns| invoked_ns > operation.completed_ns) {
                 findings.add(AnomalyName::CommitNeverAsked, Some(key), &[index], || {
                     let (key, by) = (words.key(key), words.by(index));
                     format!(
@@ -78,7 +78,7 @@ fn first_asked(history: &History) -> Vec<HashMap<Offset, Nanos>> {
     for operation in &history.operations {
         if let Action::Commit { offsets } = &operation.action {
             for &(key, offset) in offsets {
-                asked[key as usize].entry(offset).or_insert(operation.invoked);
+                asked[key as usize].entry(offset).or_insert(operation.invoked_ns);
             }
         }
     }
@@ -190,7 +190,7 @@ fn final_lists(history: &History) -> BTreeMap<u32, List<'_>> {
 fn highest_commits(history: &History, list: &List<'_>) -> Highest {
     let mut highest = Highest::default();
     for (index, operation) in history.operations.iter().enumerate() {
-        if operation.completed >= list.operation.invoked {
+        if operation.completed_ns >= list.operation.invoked_ns {
             continue;
         }
         for &(key, offset) in acknowledged(operation).unwrap_or_default() {

@@ -32,8 +32,9 @@ impl<'h> Findings<'h> {
         evidence: &[usize],
         text: impl FnOnce() -> String,
     ) {
-        let completed = evidence.iter().map(|&index| self.history.operations[index].completed);
-        let at_ns = completed.max().unwrap_or_default();
+        let completed_ns =
+            evidence.iter().map(|&index| self.history.operations[index].completed_ns);
+        let at_ns = completed_ns.max().unwrap_or_default();
         self.add_at(kind, at_ns, || {
             let mut evidence = evidence.to_vec();
             evidence.sort_unstable();

@@ -45,7 +45,7 @@ impl Judge<'_, '_> {
 
     fn returned(&self, seen: &Seen<'_>, send: usize, poll: usize, findings: &mut Findings<'_>) {
         let operation = &self.history.operations[send];
-        if self.history.operations[poll].completed < operation.invoked {
+        if self.history.operations[poll].completed_ns < operation.invoked_ns {
             self.invented(seen, poll, "it had not been sent yet", findings);
         } else if matches!(operation.outcome, Outcome::Fail(_)) {
             findings.add(AnomalyName::AbortedRead, Some(self.key), &[send, poll], || {

@@ -50,7 +50,7 @@ pub(super) fn by_kind(history: &History) -> BTreeMap<OperationKind, Latency> {
 /// How long the operation took, if it asked a node and got a good answer.
 pub(super) fn of(operation: &Operation) -> Option<Nanos> {
     (operation.outcome == Outcome::Ok && asks_a_node(operation))
-        .then(|| operation.completed.saturating_sub(operation.invoked))
+        .then(|| operation.completed_ns.saturating_sub(operation.invoked_ns))
 }
 
 /// The smallest span that `percent` of all do not exceed; none of nothing.

@@ -113,7 +113,7 @@ fn rates(history: &History, grid: &Grid) -> Rates {
             Outcome::Fail(_) => 1,
             Outcome::Info(_) => 2,
         };
-        counts[outcome][grid.place(operation.completed)] += 1;
+        counts[outcome][grid.place(operation.completed_ns)] += 1;
     }
     let [ok_per_s, fail_per_s, info_per_s] = counts.map(|counts| {
         counts.iter().enumerate().map(|(i, &count)| float(count) / grid.width_s(i)).collect()
@@ -128,7 +128,7 @@ fn latencies(history: &History, grid: &Grid) -> BTreeMap<OperationKind, LatencyS
             let by_place = spans
                 .entry(OperationKind::of(operation))
                 .or_insert_with(|| vec![Vec::new(); grid.count]);
-            by_place[grid.place(operation.invoked)].push(span);
+            by_place[grid.place(operation.invoked_ns)].push(span);
         }
     }
     spans.into_iter().map(|(kind, by_place)| (kind, latency_series(by_place))).collect()
@@ -148,8 +148,8 @@ fn latency_series(by_place: Vec<Vec<Nanos>>) -> LatencySeries {
 fn worst_lags(history: &History, lags: &[PollLag], grid: &Grid) -> Vec<Option<f64>> {
     let mut worst: Vec<Option<Nanos>> = vec![None; grid.count];
     for lag in lags {
-        let invoked = history.operations[lag.operation].invoked;
-        let place = &mut worst[grid.place(invoked)];
+        let invoked_ns = history.operations[lag.operation].invoked_ns;
+        let place = &mut worst[grid.place(invoked_ns)];
         *place = (*place).max(Some(lag.span));
     }
     worst.into_iter().map(|span| span.map(milliseconds)).collect()

@@ -116,7 +116,7 @@ impl Network {
         if index >= self.settings.trace_limit {
             return None;
         }
-        self.trace.push(Traced { sent: now, received: None, envelope: envelope.clone() });
+        self.trace.push(Traced { sent_ns: now, received_ns: None, envelope: envelope.clone() });
         Some(index)
     }
 
@@ -156,7 +156,7 @@ impl Network {
                 continue;
             }
             if let Some(index) = message.traced {
-                self.trace[index].received.get_or_insert(message.due);
+                self.trace[index].received_ns.get_or_insert(message.due);
             }
             return Some(message.envelope);
         }
@@ -365,7 +365,7 @@ mod tests {
         network.send(2, message(N0, N1, 1));
         network.send(3, message(N0, KV, 2));
         drain(&mut network);
-        let times: Vec<_> = network.trace().iter().map(|j| (j.sent, j.received)).collect();
+        let times: Vec<_> = network.trace().iter().map(|j| (j.sent_ns, j.received_ns)).collect();
         assert_eq!(times, [(1, Some(1 + 10 * MILLISECOND)), (2, None)]);
     }
 }

@@ -107,8 +107,8 @@ fn row(run: &Run<'_>, anomaly: &Anomaly, index: usize) -> String {
          <td><b class=\"outcome {outcome}\">{outcome}</b></td><td>{}</td><td>{}</td></tr>",
         operation.process,
         operation.node,
-        moment(operation.invoked),
-        span(operation.completed.saturating_sub(operation.invoked)),
+        moment(operation.invoked_ns),
+        span(operation.completed_ns.saturating_sub(operation.invoked_ns)),
         escape(&asked(run.history, operation, anomaly.key)),
         escape(&answered(run.history, operation, anomaly.key))
     )

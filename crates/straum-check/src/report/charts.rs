@@ -190,8 +190,8 @@ fn line(plot: &Plot<'_>, values: &[Option<f64>]) -> String {
 }
 
 /// When the horizontal axis of all charts ends.
-fn end(elapsed: Nanos, bucket_ms: u64, count: usize) -> Nanos {
-    elapsed.max(bucket_ms * crate::time::MILLISECOND * count as u64).max(SECOND / 1_000)
+fn end(elapsed_ns: Nanos, bucket_ms: u64, count: usize) -> Nanos {
+    elapsed_ns.max(bucket_ms * crate::time::MILLISECOND * count as u64).max(SECOND / 1_000)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
     };
     format!(
         "{:6.1} s {how_far}   ok {}   fail {}   info {}{faults}",
-        seconds(now.elapsed),
+        seconds(now.elapsed_ns),
         count(now.ok),
         count(now.fail),
         count(now.info),
@@ -63,20 +63,20 @@ impl<W: Write> Progress<W> {
 
     /// When the next line is due; [`show`](Self::show) shows nothing before.
     fn due(&self) -> Nanos {
-        self.shown.elapsed + if self.redraws { 200 * MILLISECOND } else { 5 * SECOND }
+        self.shown.elapsed_ns + if self.redraws { 200 * MILLISECOND } else { 5 * SECOND }
     }
 
     /// Shows how far the run is, if it is time to. That nobody may read it is no reason to stop.
     pub fn show(&mut self, now: &Snapshot) {
-        if now.elapsed < self.shown.elapsed {
+        if now.elapsed_ns < self.shown.elapsed_ns {
             // The workload has begun, and time counts from there.
             self.shown = Snapshot::default();
         }
-        if now.elapsed < self.due() {
+        if now.elapsed_ns < self.due() {
             return;
         }
         let done = completed(now).saturating_sub(completed(&self.shown));
-        let rate_per_s = float(done) / seconds(now.elapsed - self.shown.elapsed);
+        let rate_per_s = float(done) / seconds(now.elapsed_ns - self.shown.elapsed_ns);
         let line = progress_line(now, rate_per_s);
         let _ = if self.redraws {
             write!(self.writer, "\r\x1b[K{}", shorten(&line, WIDTH_CHARS))
@@ -102,7 +102,7 @@ mod tests {
 
     fn snapshot(at_s: Nanos, ok: u64) -> Snapshot {
         Snapshot {
-            elapsed: at_s * SECOND,
+            elapsed_ns: at_s * SECOND,
             limit: 20 * SECOND,
             phase: "workload",
             ok,

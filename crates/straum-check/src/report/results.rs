@@ -90,7 +90,7 @@ fn results<'a>(run: &Run<'a>) -> Results<'a> {
         command_again: run.command_again(),
         seed: run.seed,
         started: run.started,
-        elapsed_s: seconds(run.elapsed),
+        elapsed_s: seconds(run.elapsed_ns),
         operations_per_s: run.rate_per_s(),
         node_count: run.node_count,
         options: run.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

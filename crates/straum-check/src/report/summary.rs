@@ -73,7 +73,7 @@ fn judged(run: &Run<'_>) -> String {
         "{what} in {} on {}, {} of workload",
         plural(run.measures.all_operations.sum(), "operation"),
         plural(run.node_count as u64, "node"),
-        span(run.elapsed)
+        span(run.elapsed_ns)
     )
 }
 
@@ -174,7 +174,7 @@ fn rate(run: &Run<'_>) -> String {
     format!(
         "workload    {} in {}: {} a second{after}",
         plural(measures.workload_operations, "operation"),
-        span(run.elapsed),
+        span(run.elapsed_ns),
         three_digits(run.rate_per_s())
     )
 }

@@ -70,7 +70,7 @@ impl<C: Cluster> Stage<'_, C> {
         self.give_up_silent_nodes(now);
         match self.phase {
             Phase::Starting if self.all_up() => self.begin_workload(now),
-            Phase::Workload if now >= self.began + self.settings.time_limit => {
+            Phase::Workload if now >= self.began + self.settings.time_limit_ns => {
                 self.ended = now;
                 self.heal_all(now);
                 let faults = !self.settings.faults.is_empty();
@@ -110,7 +110,7 @@ impl<C: Cluster> Stage<'_, C> {
         let own = match self.phase {
             Phase::Workload => {
                 let fault = self.schedule.next_due().map_or(Nanos::MAX, |due| self.began + due);
-                Some(fault.min(self.began + self.settings.time_limit))
+                Some(fault.min(self.began + self.settings.time_limit_ns))
             }
             Phase::Recovery { not_before } => Some(not_before),
             Phase::FinalPolls { until, .. } | Phase::Listening { until } => Some(until),

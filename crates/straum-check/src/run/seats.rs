@@ -138,8 +138,8 @@ impl<C: Cluster> Stage<'_, C> {
             node: u32::try_from(client.node).unwrap_or(u32::MAX),
             group,
             last: self.phase.is_last(),
-            invoked: now,
-            completed: now,
+            invoked_ns: now,
+            completed_ns: now,
             outcome: Outcome::Ok,
             action,
         });
@@ -238,7 +238,7 @@ impl<C: Cluster> Stage<'_, C> {
             Outcome::Info(_) => self.progress.info += 1,
         }
         let operation = &mut self.history.operations[operation];
-        operation.completed = now;
+        operation.completed_ns = now;
         operation.outcome = outcome;
     }
 

@@ -102,7 +102,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
             stalled: Vec::new(),
             schedule: Schedule::new(
                 &settings.faults,
-                settings.fault_interval,
+                settings.fault_interval_ns,
                 settings.node_count,
                 seeds.u64(..),
             ),
@@ -123,7 +123,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
             ended: 0,
             next_operation_at: 0,
             next_line_id: 0,
-            progress: Snapshot { limit: settings.time_limit, ..Snapshot::default() },
+            progress: Snapshot { limit: settings.time_limit_ns, ..Snapshot::default() },
             next_progress_at: 0,
             scratch: Vec::new(),
         };
@@ -186,7 +186,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
     fn tell(&mut self, now: Nanos) {
         if now >= self.next_progress_at {
             self.next_progress_at = now + PROGRESS_INTERVAL;
-            self.progress.elapsed = now.saturating_sub(self.began);
+            self.progress.elapsed_ns = now.saturating_sub(self.began);
             self.progress.phase = self.phase.name();
             let active = self.history.faults.iter().filter(|fault| fault.until_ns.is_none());
             self.progress.faults =
@@ -211,7 +211,7 @@ impl<'a, C: Cluster> Stage<'a, C> {
             history: self.history,
             counts: self.network.counts().clone(),
             trace: self.network.trace().to_vec(),
-            elapsed: if self.ended > 0 { self.ended } else { now },
+            elapsed_ns: if self.ended > 0 { self.ended } else { now },
         }
     }
 }

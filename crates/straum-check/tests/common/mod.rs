@@ -18,7 +18,7 @@ pub(crate) fn settings(seed: u64) -> Settings {
     Settings {
         node_count: 1,
         concurrency: 4,
-        time_limit: 8 * SECOND,
+        time_limit_ns: 8 * SECOND,
         rate: 100.0,
         network: NetworkSettings {
             latency: 0,
@@ -28,7 +28,7 @@ pub(crate) fn settings(seed: u64) -> Settings {
             trace_limit: 0,
         },
         faults: Vec::new(),
-        fault_interval: SECOND,
+        fault_interval_ns: SECOND,
         key_count: 10,
         max_writes_per_key: 16,
         seed,

@@ -13,7 +13,7 @@ pub(in crate::report) fn figure_of(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let lags = &series.worst_lag_ms;
     let plot = Plot {
-        end: end(run.elapsed, series.bucket_ms, series.len()),
+        end: end(run.elapsed_ns, series.bucket_ms, series.len()),
         scale: Scale::linear(lags.iter().flatten().copied().fold(1.0, f64::max)),
         unit: Unit::Milliseconds,
         faults: &run.history.faults,

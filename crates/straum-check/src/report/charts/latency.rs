@@ -11,7 +11,7 @@ use crate::report::html::{figure, legend};
 pub(in crate::report) fn figures(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let plot = Plot {
-        end: end(run.elapsed, series.bucket_ms, series.len()),
+        end: end(run.elapsed_ns, series.bucket_ms, series.len()),
         scale: scale(series.latencies.values()),
         unit: Unit::Milliseconds,
         faults: &run.history.faults,

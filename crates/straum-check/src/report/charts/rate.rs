@@ -20,7 +20,7 @@ pub(in crate::report) fn figure_of(run: &Run<'_>) -> String {
         .map(|place| columns.iter().map(|values| values[place]).sum::<f64>())
         .fold(1.0, f64::max);
     let plot = Plot {
-        end: end(run.elapsed, series.bucket_ms, series.len()),
+        end: end(run.elapsed_ns, series.bucket_ms, series.len()),
         scale: Scale::linear(highest),
         unit: Unit::PerSecond,
         faults: &run.history.faults,

@@ -22,9 +22,9 @@ pub(super) fn exchange(run: &Run<'_>, operation: &Operation) -> Exchange {
         return Exchange { messages: Vec::new(), retold: false };
     }
     let mut messages = traced(run, operation);
-    let end = run.trace.last().map(|message| message.sent);
-    let lacks_request = messages.is_empty() && end.is_none_or(|end| end <= operation.invoked);
-    let lacks_reply = messages.len() < 2 && end.is_none_or(|end| end < operation.completed);
+    let end = run.trace.last().map(|message| message.sent_ns);
+    let lacks_request = messages.is_empty() && end.is_none_or(|end| end <= operation.invoked_ns);
+    let lacks_reply = messages.len() < 2 && end.is_none_or(|end| end < operation.completed_ns);
     if lacks_request {
         messages.push(request(run.history, operation));
     }
@@ -37,16 +37,17 @@ pub(super) fn exchange(run: &Run<'_>, operation: &Operation) -> Exchange {
 /// The request, by who sent what when; and the answer to it, by what it says it answers.
 fn traced(run: &Run<'_>, operation: &Operation) -> Vec<Traced> {
     let (client, node) = ends(operation);
-    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent < at);
+    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent_ns < at);
     let (from, to) =
-        (sent_before(operation.invoked), sent_before(operation.completed.saturating_add(1)));
+        (sent_before(operation.invoked_ns), sent_before(operation.completed_ns.saturating_add(1)));
     let meanwhile = run.trace.get(from..to).unwrap_or_default();
-    let request = meanwhile.iter().take_while(|message| message.sent == operation.invoked).find(
-        |Traced { envelope, .. }| {
+    let request = meanwhile
+        .iter()
+        .take_while(|message| message.sent_ns == operation.invoked_ns)
+        .find(|Traced { envelope, .. }| {
             (envelope.src, envelope.dest) == (client, node)
                 && body_kind(&envelope.body) == Some(kind(&operation.action))
-        },
-    );
+        });
     let Some(request) = request else { return Vec::new() };
     let msg_id = field(&request.envelope.body, "msg_id");
     let reply = meanwhile.iter().find(|Traced { envelope, .. }| {
@@ -91,7 +92,7 @@ fn request(history: &History, operation: &Operation) -> Traced {
         }
         Action::Crash => json!({"type": kind}),
     };
-    message(operation.invoked, src, dest, &body)
+    message(operation.invoked_ns, src, dest, &body)
 }
 
 /// The answer; none if nobody knows of one.
@@ -104,7 +105,7 @@ fn reply(history: &History, operation: &Operation) -> Option<Traced> {
             json!({"type": "error", "code": error.code, "text": error.text})
         }
     };
-    Some(message(operation.completed, node, client, &body))
+    Some(message(operation.completed_ns, node, client, &body))
 }
 
 fn good_reply(history: &History, action: &Action) -> Value {
@@ -144,5 +145,5 @@ fn name(history: &History, key: KeyId) -> &str {
 /// Messages between clients and nodes take no time.
 fn message(at: Nanos, src: Address, dest: Address, body: &Value) -> Traced {
     let body = body.to_string().into();
-    Traced { sent: at, received: Some(at), envelope: Envelope { src, dest, body, life: 0 } }
+    Traced { sent_ns: at, received_ns: Some(at), envelope: Envelope { src, dest, body, life: 0 } }
 }

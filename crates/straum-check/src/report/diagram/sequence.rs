@@ -73,7 +73,7 @@ fn around(run: &Run<'_>, anomaly: &Anomaly) -> Around {
     }
     let servers = among_servers(run, &proof, AROUND.saturating_sub(around.messages.len()));
     around.messages.extend(servers);
-    around.messages.sort_by_key(|shown| shown.message.sent);
+    around.messages.sort_by_key(|shown| shown.message.sent_ns);
     around
 }
 
@@ -96,7 +96,7 @@ fn others(run: &Run<'_>, anomaly: &Anomaly, proof: &[usize]) -> Vec<usize> {
     let candidates: Vec<usize> = (0..operations.len())
         .filter(|index| !proof.contains(index))
         .filter(|&index| asks_a_node(&operations[index]))
-        .filter(|&index| window.contains(&operations[index].invoked))
+        .filter(|&index| window.contains(&operations[index].invoked_ns))
         .filter(|&index| anomaly.key.is_none_or(|key| is_about(&operations[index], key)))
         .filter(|&index| parties.contains(&Address::Node(operations[index].node)))
         .collect();
@@ -117,8 +117,8 @@ fn others(run: &Run<'_>, anomaly: &Anomaly, proof: &[usize]) -> Vec<usize> {
 
 /// From the first request to the last answer.
 fn window<'a>(operations: impl Iterator<Item = &'a Operation> + Clone) -> Range<Nanos> {
-    let from = operations.clone().map(|operation| operation.invoked).min().unwrap_or(0);
-    from..operations.map(|operation| operation.completed).max().unwrap_or(0)
+    let from = operations.clone().map(|operation| operation.invoked_ns).min().unwrap_or(0);
+    from..operations.map(|operation| operation.completed_ns).max().unwrap_or(0)
 }
 
 fn parties_of(operation: &Operation) -> BTreeSet<Address> {
@@ -171,9 +171,9 @@ pub(in crate::report) fn first(run: &Run<'_>) -> Sequence {
 
 /// The messages that were sent between an operation's request and its end.
 fn during(run: &Run<'_>, operation: &Operation) -> Range<usize> {
-    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent < at);
-    let from = sent_before(operation.invoked);
-    from..sent_before(operation.completed.saturating_add(1)).max(from)
+    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent_ns < at);
+    let from = sent_before(operation.invoked_ns);
+    from..sent_before(operation.completed_ns.saturating_add(1)).max(from)
 }
 
 fn is_among_servers(message: &Traced, node: u32) -> bool {
