@@ -161,6 +161,8 @@ impl Member {
         self.runs.go_on(now_ns, &mut self.store, &mut self.effects);
         self.act(now_ns);
         self.wake_at_ns = self.next_wake_ns(now_ns);
+        let next = self.applied.next();
+        debug_assert!(self.proposal.as_ref().is_none_or(|proposal| proposal.position == next));
     }
 
     fn next_wake_ns(&self, now_ns: u64) -> Option<u64> {
