@@ -32,18 +32,18 @@ type Logs = BTreeMap<String, (Vec<Vec<u8>>, Option<u64>)>;
 
 fuzz_target!(|input: &[u8]| {
     try_journal(&[(0, input.to_vec())]);
-    try_journal(&[(0, sealed(input, 0).0)]);
+    try_journal(&[(0, mended(input, 0).0)]);
     let Some((split, bytes)) = input.split_last_chunk() else { return };
     let split = usize::from(u16::from_le_bytes(*bytes)) % (split.len() + 1);
     let (first, second) = input.split_at(split);
-    let (first_sealed, position) = sealed(first, 0);
-    try_journal(&[(0, first_sealed.clone()), (position, second.to_vec())]);
-    try_journal(&[(0, first_sealed), (position, sealed(second, position).0)]);
+    let (first_mended, position) = mended(first, 0);
+    try_journal(&[(0, first_mended.clone()), (position, second.to_vec())]);
+    try_journal(&[(0, first_mended), (position, mended(second, position).0)]);
 });
 
-/// The bytes with a good header in front, if they have none, and all entries sealed that their lengths
+/// The bytes with a good header in front, if they have none, and the headers of all entries made right that their lengths
 /// make out; and the position of the next.
-fn sealed(bytes: &[u8], first_position: u64) -> (Vec<u8>, u64) {
+fn mended(bytes: &[u8], first_position: u64) -> (Vec<u8>, u64) {
     let header = SegmentHeader { first_position, size_bytes: SEGMENT_BYTES, begun_at_s: 0 };
     let mut segment = segment_header(header).to_vec();
     let has_header = bytes.starts_with(&segment[..8]);

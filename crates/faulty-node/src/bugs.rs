@@ -144,13 +144,13 @@ fn number(text: &str) -> Result<u64, String> {
 }
 
 /// The bugs of a node, each with its count of occasions.
-pub(crate) struct Faults {
+pub(crate) struct Bugs {
     planted: Vec<(Planted, u64)>,
     /// The first committed offset of each key that this node saw; kept only for `commit-backwards`.
     first_commits: BTreeMap<String, i64>,
 }
 
-impl Faults {
+impl Bugs {
     pub(crate) fn new(bugs: Vec<Planted>) -> Self {
         let planted = bugs.into_iter().map(|bug| (bug, 0)).collect();
         Self { planted, first_commits: BTreeMap::new() }
@@ -235,9 +235,9 @@ mod tests {
 
     #[test]
     fn a_bug_strikes_at_every_nth_occasion() {
-        let mut faults = Faults::new(vec!["drop-send=3".parse().unwrap()]);
-        let struck: Vec<bool> = (0..7).map(|_| faults.strikes(Bug::DropSend)).collect();
+        let mut bugs = Bugs::new(vec!["drop-send=3".parse().unwrap()]);
+        let struck: Vec<bool> = (0..7).map(|_| bugs.strikes(Bug::DropSend)).collect();
         assert_eq!(struck, [false, false, true, false, false, true, false]);
-        assert!(!faults.strikes(Bug::BlankLine));
+        assert!(!bugs.strikes(Bug::BlankLine));
     }
 }

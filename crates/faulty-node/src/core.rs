@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::Value;
 
-use crate::bugs::{Bug, Faults, Planted};
+use crate::bugs::{Bug, Bugs, Planted};
 use crate::message::{self, Body, Message};
 use crate::request::{CRASH, Error, Kind, Request, TEMPORARILY_UNAVAILABLE};
 use crate::storage::Storage;
@@ -44,7 +44,7 @@ pub struct Exit {
 pub struct FaultyNode {
     /// From `init`.
     id: Option<String>,
-    faults: Faults,
+    bugs: Bugs,
     store: Store,
     next_task: u64,
     /// Requests that wait for the storage, by their number: the oldest, whose patience ends first, is
@@ -80,14 +80,14 @@ struct Waiting {
 impl FaultyNode {
     /// A node before its `init`, with nothing in memory.
     pub fn new(options: Options) -> Self {
-        let faults = Faults::new(options.bugs);
+        let bugs = Bugs::new(options.bugs);
         let store = match options.storage {
-            Storage::LinKv if !faults.has(Bug::LoseOnRestart) => Store::LinKv(None),
+            Storage::LinKv if !bugs.has(Bug::LoseOnRestart) => Store::LinKv(None),
             _ => Store::Memory(Memory::default()),
         };
         Self {
             id: None,
-            faults,
+            bugs,
             store,
             next_task: 0,
             waiting: BTreeMap::new(),
@@ -161,7 +161,7 @@ impl FaultyNode {
             request => {
                 self.soil_stdout(out);
                 let request = request.and_then(|request| self.only_after_init(request));
-                match request.map(|request| Task::new(request, &mut self.faults)) {
+                match request.map(|request| Task::new(request, &mut self.bugs)) {
                     Ok(Some(task)) => self.start(now_ns, client, task, out),
                     Ok(None) => {}
                     Err(error) => self.reply(now_ns, &client, None, error.into_body(), out),
@@ -188,16 +188,16 @@ impl FaultyNode {
 
     fn soil_stdout(&mut self, out: &mut Vec<Vec<u8>>) {
         self.requests += 1;
-        if self.faults.strikes(Bug::GarbageOnStdout) {
+        if self.bugs.strikes(Bug::GarbageOnStdout) {
             out.push(format!("INFO {} requests so far", self.requests).into_bytes());
         }
-        if self.faults.strikes(Bug::BlankLine) {
+        if self.bugs.strikes(Bug::BlankLine) {
             out.push(Vec::new());
         }
     }
 
     fn exit_if_due(&mut self) {
-        if self.faults.strikes(Bug::ExitAfter) {
+        if self.bugs.strikes(Bug::ExitAfter) {
             let text = format!("exiting after {} requests, as told", self.requests);
             self.exit = Some(Exit { status: EXIT_STATUS, text });
         }
@@ -286,7 +286,7 @@ impl FaultyNode {
 
     fn finish(&mut self, now_ns: u64, client: &Client, task: Task, out: &mut Vec<Vec<u8>>) {
         let kind = task.kind;
-        let body = task.answer(&mut self.faults);
+        let body = task.answer(&mut self.bugs);
         self.reply(now_ns, client, Some(kind), body, out);
     }
 
@@ -298,16 +298,16 @@ impl FaultyNode {
         mut body: Body,
         out: &mut Vec<Vec<u8>>,
     ) {
-        if kind.is_some_and(|kind| self.faults.never_answers(kind)) {
+        if kind.is_some_and(|kind| self.bugs.never_answers(kind)) {
             return;
         }
         self.break_body(&mut body);
         body.insert("in_reply_to".into(), client.msg_id.into());
-        if self.faults.strikes(Bug::WrongDestination) {
+        if self.bugs.strikes(Bug::WrongDestination) {
             out.push(message::line(&client.node, "c99999", &body));
         }
         let line = message::line(&client.node, &client.address, &body);
-        if self.faults.strikes(Bug::LateAnswer) {
+        if self.bugs.strikes(Bug::LateAnswer) {
             self.late.push_back((now_ns.saturating_add(LATE_NS), line));
         } else {
             out.push(line);
@@ -316,11 +316,11 @@ impl FaultyNode {
 
     fn break_body(&mut self, body: &mut Body) {
         if let Some(offset) = body.get_mut("offset")
-            && self.faults.strikes(Bug::StringOffset)
+            && self.bugs.strikes(Bug::StringOffset)
         {
             *offset = offset.to_string().into();
         }
-        if !body.contains_key("code") && self.faults.strikes(Bug::ExtraField) {
+        if !body.contains_key("code") && self.bugs.strikes(Bug::ExtraField) {
             body.insert("extra".into(), true.into());
         }
     }

@@ -13,7 +13,7 @@ use faulty_node::{Exit, FaultyNode, Options, Planted, Storage, bugs};
 ///
 /// It proves that a judge finds what it should.
 #[derive(Parser)]
-#[command(version, after_help = bugs::help())]
+#[command(version, after_help = bugs::help(), term_width = 0)] // a bug is one row, however long
 struct Arguments {
     /// Where the state is kept
     #[arg(long, value_enum, default_value_t)]

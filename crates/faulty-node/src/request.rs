@@ -1,4 +1,4 @@
-//! What clients may ask of the node, and the errors for what they may not. Never does it.
+//! What clients may ask of the node, and the errors for what they may not.
 //!
 //! The requests are those of Maelstrom's `doc/workloads.md`, "Workload: Kafka"; the codes those of its
 //! `doc/protocol.md`, "Errors".

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::bugs::{Bug, Faults};
+use crate::bugs::{Bug, Bugs};
 use crate::message::{self, Body};
 use crate::request::{Error, Kind, Request, TEMPORARILY_UNAVAILABLE};
 
@@ -51,12 +51,12 @@ enum Work {
 
 impl Task {
     /// What a request does; `None` for `init`, which is about no document.
-    pub(crate) fn new(request: Request, faults: &mut Faults) -> Option<Self> {
+    pub(crate) fn new(request: Request, bugs: &mut Bugs) -> Option<Self> {
         match request {
             Request::Init { .. } => None,
-            Request::Send { key, msg } => Some(Self::send(key, msg, faults)),
-            Request::Poll { offsets } => Some(Self::poll(offsets, faults)),
-            Request::Commit { offsets } => Some(Self::commit(offsets, faults)),
+            Request::Send { key, msg } => Some(Self::send(key, msg, bugs)),
+            Request::Poll { offsets } => Some(Self::poll(offsets, bugs)),
+            Request::Commit { offsets } => Some(Self::commit(offsets, bugs)),
             Request::List { keys } => {
                 let jobs = keys.into_iter().map(|key| Job::new(key, Work::Look)).collect();
                 Some(Self { kind: Kind::List, jobs, flaw: None })
@@ -64,15 +64,15 @@ impl Task {
         }
     }
 
-    fn send(key: String, msg: Value, faults: &mut Faults) -> Self {
-        let flaw = faults.first_to_strike(&SEND_BUGS);
+    fn send(key: String, msg: Value, bugs: &mut Bugs) -> Self {
+        let flaw = bugs.first_to_strike(&SEND_BUGS);
         Self { kind: Kind::Send, jobs: vec![Job::new(key, Work::Append { msg, flaw })], flaw }
     }
 
-    fn poll(offsets: Vec<(String, i64)>, faults: &mut Faults) -> Self {
+    fn poll(offsets: Vec<(String, i64)>, bugs: &mut Bugs) -> Self {
         let resumes = offsets.iter().any(|(_, from)| *from > 0);
-        let from_beginning = resumes && faults.strikes(Bug::PollFromBeginning);
-        let mut invent = !offsets.is_empty() && faults.strikes(Bug::InventMessage);
+        let from_beginning = resumes && bugs.strikes(Bug::PollFromBeginning);
+        let mut invent = !offsets.is_empty() && bugs.strikes(Bug::InventMessage);
         let read = |(key, from)| {
             let from = if from_beginning { 0 } else { from };
             Job::new(key, Work::Read { from, invent: std::mem::take(&mut invent) })
@@ -81,9 +81,9 @@ impl Task {
     }
 
     /// A negative offset is acknowledged and changes nothing: no message has been processed.
-    fn commit(offsets: Vec<(String, i64)>, faults: &mut Faults) -> Self {
-        let ahead = if faults.has(Bug::CommitAhead) { AHEAD } else { 0 };
-        let stored = |(_, offset): &(String, i64)| *offset >= 0 && !faults.has(Bug::ForgetCommits);
+    fn commit(offsets: Vec<(String, i64)>, bugs: &mut Bugs) -> Self {
+        let ahead = if bugs.has(Bug::CommitAhead) { AHEAD } else { 0 };
+        let stored = |(_, offset): &(String, i64)| *offset >= 0 && !bugs.has(Bug::ForgetCommits);
         let raise = |(key, offset): (String, i64)| {
             Job::new(key, Work::Raise { offset: offset.saturating_add(ahead) })
         };
@@ -92,7 +92,7 @@ impl Task {
     }
 
     /// The answer, once all jobs have run.
-    pub(crate) fn answer(self, faults: &mut Faults) -> Body {
+    pub(crate) fn answer(self, bugs: &mut Bugs) -> Body {
         match self.kind {
             Kind::Send if self.flaw == Some(Bug::FailStoredSend) => {
                 Error::new(TEMPORARILY_UNAVAILABLE, "not now").into_body()
@@ -103,18 +103,18 @@ impl Task {
             }
             Kind::Poll => {
                 let mut msgs = found(self.jobs);
-                break_poll(&mut msgs, faults);
+                break_poll(&mut msgs, bugs);
                 message::body("poll_ok", [("msgs", msgs.into())])
             }
             Kind::Commit => {
                 for (key, offset) in found(self.jobs) {
-                    faults.saw_commit(&key, offset.as_i64().unwrap_or_default());
+                    bugs.saw_commit(&key, offset.as_i64().unwrap_or_default());
                 }
                 message::body("commit_offsets_ok", [])
             }
             Kind::List => {
                 let mut offsets = found(self.jobs);
-                break_list(&mut offsets, faults);
+                break_list(&mut offsets, bugs);
                 message::body("list_committed_offsets_ok", [("offsets", offsets.into())])
             }
         }
@@ -126,14 +126,14 @@ fn found(jobs: Vec<Job>) -> Map<String, Value> {
     jobs.into_iter().filter(|job| !job.found.is_null()).map(|job| (job.key, job.found)).collect()
 }
 
-fn break_poll(msgs: &mut Map<String, Value>, faults: &mut Faults) {
+fn break_poll(msgs: &mut Map<String, Value>, bugs: &mut Bugs) {
     if let Some(messages) = longer_than(msgs, 2)
-        && faults.strikes(Bug::SkipInPoll)
+        && bugs.strikes(Bug::SkipInPoll)
     {
         messages.remove(messages.len() / 2);
     }
     if let Some(messages) = longer_than(msgs, 1)
-        && faults.strikes(Bug::ReorderInPoll)
+        && bugs.strikes(Bug::ReorderInPoll)
     {
         let middle = messages.len() / 2;
         messages.swap(middle - 1, middle);
@@ -145,16 +145,16 @@ fn longer_than(msgs: &mut Map<String, Value>, count: usize) -> Option<&mut Vec<V
     msgs.values_mut().filter_map(Value::as_array_mut).find(|messages| messages.len() > count)
 }
 
-fn break_list(offsets: &mut Map<String, Value>, faults: &mut Faults) {
+fn break_list(offsets: &mut Map<String, Value>, bugs: &mut Bugs) {
     for (key, value) in offsets {
         let Some(offset) = value.as_i64() else { continue };
-        if let Some(first) = faults.first_commit(key)
+        if let Some(first) = bugs.first_commit(key)
             && first < offset
-            && faults.strikes(Bug::CommitBackwards)
+            && bugs.strikes(Bug::CommitBackwards)
         {
             *value = first.into();
         }
-        if faults.strikes(Bug::CommitUnasked) {
+        if bugs.strikes(Bug::CommitUnasked) {
             *value = offset.saturating_add(UNASKED).into();
         }
     }

@@ -1,20 +1,28 @@
 //! How many messages an operation takes against how long a send takes, over how long members wait for more:
-//! simulated clusters, so that the same figures come out anywhere. Prints the table and writes the plot of
-//! `docs/shared-journal.md`. Never runs a process.
+//! simulated clusters, so that the same figures come out anywhere. Prints the table of `docs/trade-off.md` and
+//! writes the plot `docs/trade-off.svg`. Never runs a process.
 //!
 //!     cargo run --release -p maelstrom-kafka --example trade_off > docs/trade-off.md
+//!
+//! Building it builds `target/release/maelstrom-kafka` with the feature `planted-bugs`, as everything does that
+//! needs this crate's dev-dependencies: after it, run `cargo build --release` before that program is measured.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for developers")]
+
+#[path = "../tests/simulated/adapter.rs"]
+mod adapter;
 
 use std::fmt::Write;
 
 use maelstrom_kafka::ClusterNode;
 use straum::shared::{Member, Pacing, Settings as MemberSettings};
-use straum_check::cluster::simulated::{Node, Simulated};
-use straum_check::measure::{Kind, measure};
+use straum_check::cluster::simulated::Simulated;
+use straum_check::measure::{OperationKind, measure};
 use straum_check::network::NetworkSettings;
 use straum_check::run::{Settings, run};
 use straum_check::time::{MILLISECOND, Nanos, SECOND};
+
+use adapter::Adapter;
 
 const PLOT: &str = "docs/trade-off.svg";
 
@@ -60,11 +68,11 @@ impl Load {
         let settings = Settings {
             node_count: self.nodes,
             concurrency: self.clients * self.nodes,
-            time_limit: if self.rate < 50.0 { 200 * SECOND } else { 10 * SECOND },
+            time_limit_ns: if self.rate < 50.0 { 200 * SECOND } else { 10 * SECOND },
             rate: self.rate,
             network: NetworkSettings { latency: self.latency, ..NetworkSettings::default() },
             faults: Vec::new(),
-            fault_interval: SECOND,
+            fault_interval_ns: SECOND,
             key_count: 10,
             max_writes_per_key: 16,
             seed: 1,
@@ -80,35 +88,8 @@ impl Load {
         let measures = measure(&record.history);
         #[expect(clippy::cast_precision_loss, reason = "figures need no more than 53 bits")]
         let share = record.counts.servers as f64 / measures.all_operations.sum() as f64;
-        let sends = measures.latencies[&Kind::Send];
+        let sends = measures.latencies[&OperationKind::Send];
         (share, sends.p50_ms, sends.p99_ms)
-    }
-}
-
-struct Adapter(ClusterNode);
-
-impl Adapter {
-    fn say(bytes: &[u8], out: &mut Vec<Vec<u8>>) {
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        out.extend(lines.map(<[u8]>::to_vec));
-    }
-}
-
-impl Node for Adapter {
-    fn receive(&mut self, now: Nanos, line: &[u8], out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.handle(now, line, &mut bytes).ok();
-        Self::say(&bytes, out);
-    }
-
-    fn next_timer(&self) -> Option<Nanos> {
-        self.0.wake_at_ns()
-    }
-
-    fn on_timer(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.wake(now, &mut bytes);
-        Self::say(&bytes, out);
     }
 }
 

@@ -7,16 +7,15 @@ mod server_line;
 
 use std::fmt;
 
-use straum::shared::format::Message as PeerMessage;
 use straum::shared::{Effect, Member, Outcome, Pacing, Peer, Settings};
 
 use crate::fields::Fields;
 use crate::identity::{Identity, to_json};
-use crate::node::{HandleError, commit_refusal, poll_refusal, send_refusal};
+use crate::node::{commit_refusal, poll_refusal, send_refusal};
 use crate::reader::Reader;
-use crate::refusal::{Code, Refusal};
+use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::request::{Body, Kind, Message};
+use crate::request::{Body, Kind, Message, Unanswerable};
 use clients::{Clients, Question, Waiting};
 use lin_kv::LinKv;
 use server_line::ServerLine;
@@ -74,21 +73,20 @@ impl ClusterNode {
     /// Handles a line, given without its end.
     ///
     /// # Errors
-    /// [`HandleError`]; nothing came of the line.
+    /// [`Unanswerable`]; nothing came of the line.
     pub fn handle(
         &mut self,
         now_ns: u64,
         line: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), HandleError> {
+    ) -> Result<(), Unanswerable> {
         if let Some(serving) = &mut self.serving
             && let Some(server_line) = ServerLine::read(line, &serving.peers)
         {
             serving.take(now_ns, server_line);
         } else {
             let mut fields = Fields::default();
-            let message = Message::read(&mut self.reader, line, &mut fields)
-                .map_err(HandleError::Unanswerable)?;
+            let message = Message::read(&mut self.reader, line, &mut fields)?;
             if let Err(refusal) = self.answer(now_ns, &message, out) {
                 let our_id = self.serving.as_ref().map(|serving| serving.src.as_bytes());
                 let src = our_id.or(message.dest).unwrap_or(b"\"\"");
@@ -112,11 +110,6 @@ impl ClusterNode {
         self.serving.as_ref()?.member.wake_at_ns()
     }
 
-    /// How many entries of the journal it has applied.
-    pub fn position(&self) -> u64 {
-        self.serving.as_ref().map_or(0, |serving| serving.member.position())
-    }
-
     /// Why the node can serve no longer, in words: `lin-kv` holds what it cannot read.
     pub fn failure(&self) -> Option<&str> {
         self.serving.as_ref()?.member.failure()
@@ -136,16 +129,21 @@ impl ClusterNode {
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
         let Message { src: dest, msg_id, body, .. } = message;
-        if body.kind()? == Kind::Init {
-            let src = self.init(now_ns, body)?;
-            Reply { src: src.as_bytes(), dest, in_reply_to: msg_id }.init_ok(out);
-            return Ok(());
+        match body.kind()? {
+            Kind::Init => {
+                let src = self.init(now_ns, body)?;
+                Reply { src: src.as_bytes(), dest, in_reply_to: msg_id }.init_ok(out);
+                Ok(())
+            }
+            Kind::Send => self.serving()?.send(now_ns, message),
+            Kind::Poll => self.serving()?.poll(now_ns, message, out),
+            Kind::CommitOffsets => self.serving()?.commit(now_ns, message),
+            Kind::ListCommittedOffsets => self.serving()?.list(now_ns, message),
         }
-        let Some(serving) = &mut self.serving else {
-            let text = "this node has no name yet: send it an init request first";
-            return Err(Refusal::new(Code::TemporarilyUnavailable, text));
-        };
-        serving.answer(now_ns, message, out)
+    }
+
+    fn serving(&mut self) -> Result<&mut Serving, Refusal> {
+        self.serving.as_mut().ok_or_else(Refusal::no_name_yet)
     }
 
     /// Takes on an identity, or finds that it is the same again; gives the node's name as JSON.
@@ -193,50 +191,52 @@ impl Serving {
         self.peers.get(peer.0 as usize).map_or("nobody", String::as_str)
     }
 
-    fn answer(
+    fn send(&mut self, now_ns: u64, message: &Message<'_>) -> Result<(), Refusal> {
+        let (key, msg) = (message.body.key()?, message.body.msg()?);
+        let token = self.clients.next_token();
+        self.member.send(now_ns, token, &key, msg).map_err(|why| send_refusal(&why))?;
+        self.clients.wait(token, Waiting::new(now_ns, message, Question::Send));
+        Ok(())
+    }
+
+    fn commit(&mut self, now_ns: u64, message: &Message<'_>) -> Result<(), Refusal> {
+        let offsets = message.body.processed()?;
+        let token = self.clients.next_token();
+        self.member.commit(now_ns, token, &offsets).map_err(|why| commit_refusal(&why))?;
+        self.clients.wait(token, Waiting::new(now_ns, message, Question::Commit));
+        Ok(())
+    }
+
+    /// Polls read what is there. Only after a start, there may be less than there was before.
+    fn poll(
         &mut self,
         now_ns: u64,
         message: &Message<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
-        let Message { body, .. } = message;
-        let token = self.clients.next_token();
-        let question = match body.kind()? {
-            Kind::Init => return Ok(()),
-            Kind::Send => {
-                let (key, msg) = (body.key()?, body.msg()?);
-                let sent = self.member.send(now_ns, token, &key, msg);
-                sent.map_err(|why| send_refusal(&why))?;
-                Question::Send
-            }
-            Kind::CommitOffsets => {
-                let committed = self.member.commit(now_ns, token, &body.processed()?);
-                committed.map_err(|why| commit_refusal(&why))?;
-                Question::Commit
-            }
-            Kind::Poll => {
-                let wanted = body.wanted()?.into_iter();
-                Question::Poll(wanted.map(|(key, offset)| (key.into(), offset)).collect())
-            }
-            Kind::ListCommittedOffsets => {
-                Question::List(body.keys()?.into_iter().map(Into::into).collect())
-            }
-        };
-        let waiting = Waiting::new(now_ns, message, question);
-        match waiting.question {
-            Question::Send | Question::Commit => self.clients.wait(token, waiting),
-            // Polls read what is there. Only after a start, there may be less than there was before.
-            Question::Poll(_) if self.member.is_ready() => {
-                self.reply(&waiting, None, out);
-                self.member.was_read(now_ns);
-            }
-            // Who asks where to begin again must not be told an old answer.
-            Question::Poll(_) | Question::List(_) => {
-                self.clients.wait(token, waiting);
-                self.member.catch_up(now_ns, token);
-            }
+        let wanted = message.body.wanted()?.into_iter();
+        let wanted = wanted.map(|(key, offset)| (key.into(), offset)).collect();
+        let waiting = Waiting::new(now_ns, message, Question::Poll(wanted));
+        if self.member.is_ready() {
+            self.reply(&waiting, None, out);
+            self.member.was_read(now_ns);
+        } else {
+            self.wait_until_up_to_date(now_ns, waiting);
         }
         Ok(())
+    }
+
+    /// Who asks where to begin again must not be told an old answer.
+    fn list(&mut self, now_ns: u64, message: &Message<'_>) -> Result<(), Refusal> {
+        let keys = message.body.keys()?.into_iter().map(Into::into).collect();
+        self.wait_until_up_to_date(now_ns, Waiting::new(now_ns, message, Question::List(keys)));
+        Ok(())
+    }
+
+    fn wait_until_up_to_date(&mut self, now_ns: u64, waiting: Waiting) {
+        let token = self.clients.next_token();
+        self.clients.wait(token, waiting);
+        self.member.catch_up(now_ns, token);
     }
 
     /// Does what the member wants done, and answers whom it has an outcome for, unless it is too late.
@@ -284,16 +284,6 @@ impl Serving {
                 reply.list_committed_offsets_ok(out, committed);
             }
         }
-    }
-}
-
-/// The type of a message to a peer, for whoever looks at the network.
-fn kind_of(bytes: &[u8]) -> &'static str {
-    match PeerMessage::read(bytes) {
-        Ok(PeerMessage::Tell { .. }) => "straum_tell",
-        Ok(PeerMessage::Forward(_)) => "straum_forward",
-        Ok(PeerMessage::Alive) => "straum_alive",
-        Err(_) => "straum",
     }
 }
 

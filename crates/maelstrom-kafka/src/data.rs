@@ -24,8 +24,8 @@ pub(crate) fn open_engine(
     let (engine, cut) = Engine::open(files, settings).map_err(|error| told(&error))?;
     if let Some((file, byte)) = cut {
         log::warn!(
-            "{}: the end of {file} was torn; cut off from byte {byte} on, where, as far as can be \
-             told, nothing had been acknowledged",
+            "{}: {file} ends in a torn entry, as a crash leaves it: cut off at byte {byte}; as far as can \
+             be told, nothing in it was acknowledged",
             folder.display()
         );
     }

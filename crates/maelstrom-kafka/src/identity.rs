@@ -1,4 +1,4 @@
-//! Who a node is: what its `init` says. Never anything that changes later.
+//! Who a node is: what its `init` says.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,12 @@ impl Identity {
         if self == other {
             return Ok(());
         }
-        let text = "this node has another identity already";
+        let nodes: Vec<_> = self.node_ids.iter().map(String::as_str).collect();
+        let text = format!(
+            "this node is already {} of [{}]; start another process for another node",
+            self.node_id,
+            nodes.join(", ")
+        );
         Err(Refusal::new(Code::PreconditionFailed, text))
     }
 }

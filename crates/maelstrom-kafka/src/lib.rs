@@ -2,8 +2,8 @@
 //!
 //! [`Node`] is the protocol as a state machine: a line in, a line out. It never does I/O, never
 //! starts a thread and never asks for the time, so that a simulator can drive many nodes in one
-//! thread. [`ClusterNode`] is the same for one of several nodes, whose journal is in `lin-kv`; it is told
-//! the time, and says when it wants to be told again. [`LineBuffer`] cuts input into lines. The program
+//! thread. [`ClusterNode`] is another one, for one of several nodes, whose journal is in `lin-kv`: it answers
+//! commands later, is told the time, and says when it wants to be told again. [`LineBuffer`] cuts input into lines. The program
 //! around them, `main.rs`, `serve.rs` and `serve_cluster.rs`, is the only place that reads, writes and
 //! waits.
 

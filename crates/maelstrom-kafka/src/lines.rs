@@ -53,6 +53,7 @@ impl LineBuffer {
         self.make_room();
         let count = input.read(&mut self.bytes[self.end..])?;
         self.end += count;
+        self.check();
         Ok(count)
     }
 
@@ -63,12 +64,14 @@ impl LineBuffer {
             if self.end - self.start > MAX_LINE_BYTES {
                 self.drop_unhandled();
             }
+            self.check();
             return None;
         };
         let line_end = self.scanned + length;
         let line = self.start..line_end;
         self.start = line_end + 1;
         self.scanned = self.start;
+        self.check();
         Some(self.line(line))
     }
 
@@ -77,7 +80,14 @@ impl LineBuffer {
         let rest = self.start..self.end;
         self.start = self.end;
         self.scanned = self.end;
+        self.check();
         (self.dropped > 0 || !rest.is_empty()).then(|| self.line(rest))
+    }
+
+    /// The invariant of the places.
+    fn check(&self) {
+        debug_assert!(self.start <= self.scanned && self.scanned <= self.end);
+        debug_assert!(self.end <= self.bytes.len());
     }
 
     fn line(&mut self, range: std::ops::Range<usize>) -> Line<'_> {
@@ -94,7 +104,7 @@ impl LineBuffer {
     }
 
     fn make_room(&mut self) {
-        debug_assert!(self.start <= self.scanned && self.scanned == self.end);
+        debug_assert_eq!(self.scanned, self.end, "there are lines left");
         if self.dropped > 0 {
             self.drop_unhandled();
         }

@@ -34,15 +34,15 @@ use crate::stop::Stop;
 struct Options {
     /// Keep what is acknowledged in this folder: a reply leaves only after it is on the disk.
     ///
-    /// The node uses the folder DIR/<node id>, which is made if need be. Another node that uses it is
-    /// refused. It is for a node alone.
+    /// The node uses the folder DIR/<node id>, which is made if need be. Two nodes cannot use the same
+    /// folder. Not for a cluster, which keeps everything in lin-kv.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// How many bytes a file of the data folder takes, about: what retention removes at a time.
+    /// Size of a data file, about; retention removes one at a time. 64 KiB to 1 GiB.
     ///
-    /// It is also the most that one request may hold. Messages of up to two such files are in memory. Each
-    /// file also holds the name of every key and 64 bytes; files get larger where that would be most of them.
+    /// A request larger than this is refused. Messages of up to two such files are in memory. Each file
+    /// also holds the name of every key and 64 bytes; files get larger where that would be most of them.
     #[arg(
         long,
         value_name = "BYTES",
@@ -52,32 +52,33 @@ struct Options {
     )]
     segment_bytes: u32,
 
-    /// Remove the oldest messages when the files take more than so many bytes together.
+    /// Remove the oldest messages once all files together exceed this size.
     ///
-    /// Whole segments are removed, the oldest first, but for the newest ones: up to four of them may be there
-    /// whatever is given here. Polling a removed offset goes on at the first
-    /// one that is left. Next offsets and committed ones stay for ever.
+    /// Whole segments are removed, the oldest first, but for the newest ones: up to four of them may be
+    /// there whatever is given here. Polling a removed offset goes on at the first one that is left. Next
+    /// offsets and committed ones stay for ever.
     #[arg(long, value_name = "BYTES", requires = "data_dir")]
     retention_bytes: Option<u64>,
 
-    /// Remove messages that are older than so many seconds.
+    /// Remove messages older than this.
     ///
-    /// Whole segments are removed, when the newest message in them is so old; a segment takes in messages
-    /// for so long at most. So a message goes after once to twice the time, with the next request. The
-    /// newest full segment stays.
+    /// Whole segments are removed, when the newest message in them is that old; a segment takes in
+    /// messages for that time at most. So a message goes after once to twice the time, with the next
+    /// request. The newest full segment stays.
     #[arg(long, value_name = "SECONDS", requires = "data_dir")]
     retention_seconds: Option<u64>,
 
     /// How many bytes of messages a poll's reply holds at most, shared fairly among its keys.
     ///
-    /// Each message counts 24 bytes more than it has. A key that has messages always gets one at
+    /// Each message counts as its size plus 24 bytes. A key that has messages always gets one at
     /// least, however large, even if the reply then holds more.
     #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
     max_poll_bytes: u64,
 
-    /// What is told on stderr.
+    /// How much to log to stderr.
     ///
-    /// warn: lines that cannot be answered. info: start and end as well.
+    /// error: why the node had to end. warn: also lines that cannot be answered, and a torn end that was
+    /// cut off. info: also start and end.
     #[arg(
         long,
         value_name = "LEVEL",
@@ -99,31 +100,35 @@ const SYNCING_PIPE_BYTES: usize = 1024 * 1024;
 const MANUAL: &str = r#"Requests: init, send, poll, commit_offsets, list_committed_offsets.
 
 Try it:
-  printf '%s\n' \
-    '{"src":"c1","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}' \
-    '{"src":"c1","dest":"n0","body":{"type":"send","key":"k1","msg":"hello","msg_id":2}}' \
-    '{"src":"c1","dest":"n0","body":{"type":"poll","offsets":{"k1":0},"msg_id":3}}' \
-    | maelstrom-kafka
+maelstrom-kafka <<END
+{"src":"c1","dest":"n0","body":{"type":"init","node_id":"n0","node_ids":["n0"],"msg_id":1}}
+{"src":"c1","dest":"n0","body":{"type":"send","key":"k1","msg":"hello","msg_id":2}}
+{"src":"c1","dest":"n0","body":{"type":"poll","offsets":{"k1":0},"msg_id":3}}
+END
 
 Under Maelstrom:
-  ./maelstrom test -w kafka --bin target/release/maelstrom-kafka --node-count 1 \
-    --concurrency 2n --time-limit 20 --rate 1000
+  ./maelstrom test -w kafka --bin target/release/maelstrom-kafka \
+    --node-count 1 --concurrency 2n --time-limit 20 --rate 1000
 
-  ./maelstrom test -w kafka --bin target/release/maelstrom-kafka --node-count 2 \
-    --concurrency 2n --time-limit 20 --rate 1000
+  With --node-count 2 or more, a cluster on lin-kv.
 
 Exit codes:
-  0  the input ended and everything was answered that needs nobody else, or SIGTERM or SIGINT came and
-     the batch at hand was finished (a signal a second or more after the first does not wait for that)
+  0  the input ended and what could be answered was, or SIGTERM/SIGINT came and
+     the current batch was finished (a signal a second or more after the first
+     does not wait for that)
   1  stdin could not be read or stdout could not be written
   2  unknown option or bad value
-  3  the data folder cannot be used: it is in use, damaged, or of another version; nothing was lost
-  4  the data could not be written or synced, or, in a cluster, lin-kv holds what is not ours; what was
-     acknowledged is safe, start again to recover
+  3  the data folder cannot be used: it is in use, damaged, or of another
+     version; nothing was lost
+  4  the data could not be written or synced: what was acknowledged is safe,
+     start again to recover
+  5  in a cluster: lin-kv holds an entry that this program cannot read, and no
+     start will: see stderr
 
 On the disk:
-  DIR/<node id> holds segments, of which a full one is rewritten, sorted by key, and kept for polls.
-  A start reads the end of it only. docs/format.md draws every byte."#;
+  DIR/<node id> holds segments, of which a full one is rewritten, sorted by key,
+  and kept for polls. A start reads the end of it only. docs/format.md draws
+  every byte."#;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -134,14 +139,12 @@ fn main() -> ExitCode {
             writeln!(out, "maelstrom-kafka: {level}: {}", record.args())
         })
         .init();
-    let Err(failure) = run(&options) else {
-        log::info!("stopped: the input ended");
-        return ExitCode::SUCCESS;
-    };
+    let Err(failure) = run(&options) else { return ExitCode::SUCCESS };
     let (code, reason) = match failure {
         Failure::Pipe(reason) => (1, reason),
         Failure::Open(reason) => (3, reason),
         Failure::Journal(reason) => (4, reason),
+        Failure::Unreadable(reason) => (5, reason),
     };
     log::error!("{reason}");
     ExitCode::from(code)
@@ -182,8 +185,12 @@ fn run(options: &Options) -> Result<(), Failure> {
         }
     };
     match served {
-        Ok(()) => Ok(()),
-        Err(End::Failure(failure)) => Err(failure),
-        Err(End::Cluster(init)) => serve_cluster(options.max_poll_bytes, &init, &mut pipes, &stop),
+        Ok(()) => {}
+        Err(End::Failure(failure)) => return Err(failure),
+        Err(End::Cluster(init)) => {
+            serve_cluster(options.max_poll_bytes, &init, &mut pipes, &stop)?;
+        }
     }
+    stop.farewell();
+    Ok(())
 }

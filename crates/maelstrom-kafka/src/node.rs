@@ -112,10 +112,8 @@ impl<J: Journal> Node<J> {
         if kind == Kind::Init {
             self.init(body)?;
         }
-        let Some(Serving { src, engine, .. }) = &mut self.serving else {
-            let text = "this node has no name yet: send it an init request first";
-            return Err(Refusal::new(Code::TemporarilyUnavailable, text).into());
-        };
+        let serving = self.serving.as_mut().ok_or_else(Refusal::no_name_yet)?;
+        let Serving { src, engine, .. } = serving;
         let reply = Reply { src, dest, in_reply_to };
         match kind {
             Kind::Init => reply.init_ok(out),
@@ -284,20 +282,6 @@ mod tests {
         assert!(reply.len() < 1_100, "{}", reply.len());
         assert!(reply.contains(r#""b":[[98,"#) && reply.contains("],[99,"), "{reply}");
         assert!(reply.contains(r#""a":[[0,""],[1,"x"],[2,"xx"]"#), "{reply}");
-    }
-
-    #[test]
-    fn the_commands_of_a_request_wait_together_for_the_sync() {
-        let mut node = Node::in_memory(1_000);
-        ask(&mut node, INIT);
-        for key in ["a", "b"] {
-            ask_body(&mut node, &format!(r#"{{"type":"send","key":"{key}","msg":0,"msg_id":1}}"#));
-        }
-        node.sync().unwrap();
-        ask_body(&mut node, r#"{"type":"commit_offsets","offsets":{"a":0,"b":0},"msg_id":2}"#);
-        assert_eq!(node.serving.as_ref().unwrap().engine.journal().open_commands(), 2);
-        node.sync().unwrap();
-        assert_eq!(node.serving.as_ref().unwrap().engine.journal().next_position(), 2);
     }
 
     #[test]

@@ -31,6 +31,11 @@ impl Refusal {
         Self { code, text: text.into() }
     }
 
+    pub(crate) fn no_name_yet() -> Self {
+        let text = "this node has no name yet: send it an init request first";
+        Self::new(Code::TemporarilyUnavailable, text)
+    }
+
     pub(crate) fn malformed(text: impl Into<String>) -> Self {
         Self::new(Code::MalformedRequest, text)
     }

@@ -25,8 +25,10 @@ pub(crate) enum Failure {
     Pipe(String),
     /// The data folder cannot be used.
     Open(String),
-    /// The journal could not be written or synced, or, in a cluster, not be read.
+    /// The journal could not be written or synced.
     Journal(String),
+    /// The store of a cluster holds an entry that this program cannot read.
+    Unreadable(String),
 }
 
 /// What is read from and written to.

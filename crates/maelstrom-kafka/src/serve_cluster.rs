@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Instant;
 
-use maelstrom_kafka::{ClusterNode, HandleError, Line};
+use maelstrom_kafka::{ClusterNode, Line};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -47,7 +47,7 @@ pub(crate) fn serve_cluster(
             if stop.asked() {
                 return Ok(());
             }
-            session.node.failure().map_or(Ok(()), |why| Err(Failure::Journal(why.into())))?;
+            session.node.failure().map_or(Ok(()), |why| Err(Failure::Unreadable(why.into())))?;
             session.timeout()
         };
         if is_readable(&pipes.input, timeout)? && read(&mut pipes.lines, &mut pipes.input)? == 0 {
@@ -77,12 +77,11 @@ impl Session {
         let now_ns = self.now_ns();
         match line {
             Line::TooLong { size_bytes } => warn_too_long(number, *size_bytes),
-            Line::Whole(line) => match self.node.handle(now_ns, line, &mut self.out) {
-                Err(HandleError::Unanswerable(why)) => {
+            Line::Whole(line) => {
+                if let Err(why) = self.node.handle(now_ns, line, &mut self.out) {
                     log::warn!("line {number} not answered: {why}");
                 }
-                Err(HandleError::Open(_) | HandleError::Cluster) | Ok(()) => {}
-            },
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! one more system call on every round trip. It never touches the node.
 
 use std::io;
+use std::mem;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,10 +66,15 @@ impl Stop {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// Says why a loop has come to its good end, once: the other thread has nothing to add any more.
+    pub(crate) fn farewell(&self) {
+        mem::forget(self.batch());
+        log::info!("stopped: {}", if self.asked() { "a signal" } else { "the input ended" });
+    }
+
     /// Comes into its own when the loop waits for input; a busy loop sees that it was asked.
     fn exit_between_batches(&self) {
-        let _idle = self.batch();
-        log::info!("stopped: signal");
+        self.farewell();
         process::exit(0);
     }
 }

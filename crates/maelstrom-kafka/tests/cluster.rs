@@ -137,7 +137,6 @@ fn a_list_is_answered_when_the_store_has_been_asked() {
     );
 }
 
-/// A client of Maelstrom is gone after 5 s, and who writes to it is not heard any more.
 /// The answer to a read that began before another node's commit comes after the list that has to show it.
 #[test]
 fn a_list_is_not_answered_by_a_read_that_began_before_it() {
@@ -202,6 +201,7 @@ fn two_lives_never_use_the_same_numbers() {
     assert!(numbers[0].abs_diff(numbers[1]) > 1 << 20, "{numbers:?}");
 }
 
+/// A client of Maelstrom is gone after 5 s, and who writes to it is not heard any more.
 #[test]
 fn an_answer_that_would_be_late_is_dropped_and_what_it_said_is_true() {
     let mut story = Story::ready();
@@ -268,6 +268,28 @@ fn the_program_becomes_one_of_several_and_wakes_by_itself() {
     assert_ne!(first["body"]["msg_id"], again["body"]["msg_id"]);
     drop(stdin);
     assert_eq!(process.wait().unwrap().code(), Some(0), "the input has ended");
+}
+
+/// No new start would help, which the exit code says.
+#[test]
+fn the_program_ends_with_a_code_of_its_own_when_the_store_holds_what_no_node_has_written() {
+    let mut process = common::start(&[]);
+    let mut stdin = process.stdin.take().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let mut say = |src: &str, body: Value| {
+        writeln!(stdin, "{}", json!({"src": src, "dest": "n1", "body": body})).unwrap();
+    };
+    say("c0", json!({"type":"init","node_id":"n1","node_ids":["n0","n1"],"msg_id":1}));
+    lines.next().unwrap().unwrap();
+    let read: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(read["body"]["key"], "straum/run/0");
+    let read_id = &read["body"]["msg_id"];
+    say("lin-kv", json!({"type":"error","code":20,"in_reply_to":read_id}));
+    let read: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(read["body"]["key"], "straum/entry/0");
+    let read_id = &read["body"]["msg_id"];
+    say("lin-kv", json!({"type":"read_ok","value":"%%","in_reply_to":read_id}));
+    assert_eq!(process.wait().unwrap().code(), Some(5));
 }
 
 #[test]

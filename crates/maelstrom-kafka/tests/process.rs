@@ -39,7 +39,7 @@ fn everything_that_came_in_is_answered_before_the_end() {
     assert_eq!(output.status.code(), Some(0));
 }
 
-/// The checker's last polls read hundreds of logs from 0, with some seconds to catch up.
+/// The checker's final polls read hundreds of logs from 0, with some seconds to catch up.
 #[test]
 fn a_poll_is_generous_unless_told_otherwise() {
     let sends: Vec<String> = (0..30_000).map(send).collect();
@@ -76,9 +76,10 @@ fn a_signal_ends_an_idle_node_with_success() {
 /// Each reply is larger than a pipe holds, so that the signal comes while one is being written.
 #[test]
 fn a_signal_under_load_ends_the_node_after_whole_replies() {
-    let mut node = start(&[]);
+    let mut node = start(&["--log-level", "info"]);
     let mut stdin = node.stdin.take().unwrap();
     let mut stdout = node.stdout.take().unwrap();
+    let mut stderr = node.stderr.take().unwrap();
     writeln!(stdin, "{}\n{}", init(), send_large(3 * 1024 * 1024)).unwrap();
     let pid = Pid::from_child(&node);
     let polls = (poll() + "\n").repeat(500);
@@ -94,6 +95,10 @@ fn a_signal_under_load_ends_the_node_after_whole_replies() {
     assert_eq!(node.wait().unwrap().code(), Some(0));
     assert!(replies.ends_with(b"\"]]}}}\n"), "no reply is cut off");
     assert!(replies.len() < 64 * 1024 * 1024, "the node stops at the batch at hand");
+    let mut told = String::new();
+    stderr.read_to_string(&mut told).unwrap();
+    let farewells: Vec<_> = told.lines().filter(|line| line.contains("stopped")).collect();
+    assert_eq!(farewells, ["maelstrom-kafka: info: stopped: a signal"]);
 }
 
 #[test]

@@ -10,13 +10,16 @@ use straum::shared::Bug;
 use straum_check::fault;
 use straum_check::history::{Operation, Outcome};
 use straum_check::judge::Validity;
-use straum_check::measure::{Kind, measure};
+use straum_check::measure::{OperationKind, measure};
 use straum_check::network::Distribution;
 use straum_check::time::{MILLISECOND, SECOND};
 
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 /// The seeds to try: a few every day.
 fn seeds(every_day: u64) -> Vec<u64> {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match (number("STRAUM_SEED"), number("STRAUM_SEEDS")) {
         (Some(seed), _) => vec![seed],
         (None, count) => (0..count.unwrap_or(every_day)).collect(),
@@ -33,7 +36,7 @@ fn a_cluster_is_never_accused_whatever_happens_to_it() {
     }
 }
 
-/// In how many of these seeds each bug in the sequencing has to be found; `docs/shared-journal.md` tells
+/// In how many of the first 24 seeds each bug in the sequencing has to be found; `docs/shared-journal.md` tells
 /// how many it is.
 const FOUND_AT_LEAST: &[(Bug, u64)] = &[
     (Bug::NewIdentityAfterUnknown, 5),
@@ -42,16 +45,17 @@ const FOUND_AT_LEAST: &[(Bug, u64)] = &[
     (Bug::TakeAnyEntryForOurs, 12),
 ];
 
+/// Never in fewer seeds than the table is for, however few are asked for.
 #[test]
 fn each_planted_bug_is_found() {
-    let seeds = seeds(24);
+    let seeds = 0..number("STRAUM_SEEDS").unwrap_or(0).max(24);
     for (bug, at_least) in FOUND_AT_LEAST {
-        let found = seeds.iter().filter(|seed| {
-            let record = simulate(&hard_settings(**seed), Some(*bug));
+        let found = seeds.clone().filter(|seed| {
+            let record = simulate(&hard_settings(*seed), Some(*bug));
             verdict(&record).validity == Validity::Invalid
         });
         let found = found.count() as u64;
-        println!("{bug:?}: found in {found} of {} seeds", seeds.len());
+        println!("{bug:?}: found in {found} of {} seeds", seeds.end);
         assert!(found >= *at_least, "{bug:?}: found in {found}");
     }
 }
@@ -69,9 +73,9 @@ fn over_long_ways_a_send_takes_few_round_trips() {
         settings.rate = 1_000.0;
         settings.network.latency = 100 * MILLISECOND;
         settings.network.distribution = distribution;
-        settings.time_limit = 30 * SECOND;
+        settings.time_limit_ns = 30 * SECOND;
         let record = must_not_be_accused(&settings, "over_long_ways_a_send_takes_few_round_trips");
-        let sends = measure(&record.history).latencies[&Kind::Send];
+        let sends = measure(&record.history).latencies[&OperationKind::Send];
         let few = sends.p50_ms < 500.0 && sends.p99_ms < most_p99_ms && sends.max_ms < 4_500.0;
         assert!(few, "{distribution:?}: {sends:?}");
     }
@@ -88,8 +92,8 @@ fn partitions_cost_nothing_but_latency() {
         settings.concurrency = 20;
         settings.network.latency = [1, 20, 50][(seed % 3) as usize] * MILLISECOND;
         settings.network.distribution = Distribution::Exponential;
-        settings.time_limit = 15 * SECOND;
-        settings.fault_interval = 3 * SECOND;
+        settings.time_limit_ns = 15 * SECOND;
+        settings.fault_interval_ns = 3 * SECOND;
         settings.faults = vec![fault::Kind::Partition];
         let record = must_not_be_accused(&settings, "partitions_cost_nothing_but_latency");
         let timed_out = |operation: &&Operation| matches!(&operation.outcome, Outcome::Info(error) if error.code == 0);

@@ -11,7 +11,7 @@ use straum_check::network::Counts;
 use straum_check::report;
 
 use crate::args::Analyze;
-use crate::{Ended, store, test};
+use crate::{Ended, store, tell};
 
 pub(crate) fn run(options: &Analyze) -> Result<Ended> {
     let path = &options.history;
@@ -26,20 +26,20 @@ pub(crate) fn run(options: &Analyze) -> Result<Ended> {
     let workload = operations.clone().filter(|operation| !operation.last);
     let run = report::Run {
         options: &[("history".into(), path.display().to_string())],
-        command: &test::command(),
+        command: &tell::command(),
         seed: None,
         started: &store::now(),
-        elapsed: workload.map(|operation| operation.completed).max().unwrap_or(0),
+        elapsed_ns: workload.map(|operation| operation.completed_ns).max().unwrap_or(0),
         node_count: operations.map(|operation| operation.node as usize + 1).max().unwrap_or(0),
         history: &history,
         verdict: &verdict,
         measures: &measure(&history),
         counts: &Counts::default(),
-        journal: &[],
+        trace: &[],
         stderr_tails: &[],
         out: folder,
     };
     report::write_all(&run).context("cannot write the report")?;
-    test::show(&run, options.json)?;
+    tell::show(&run, options.json)?;
     Ok(if history.crash.is_some() { Ended::Crashed } else { Ended::Judged(verdict.validity) })
 }

@@ -32,9 +32,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run nodes under a workload and faults, and judge the history.
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"))]
     Test(Box<Test>),
-    /// Judge a history again that an earlier run has stored.
+    /// Judge a stored history again.
+    #[command(after_help = EXIT_CODES)]
     Analyze(Analyze),
     /// Measure a node over pipes, beside a floor that does no work.
     Load(Box<Load>),
@@ -48,21 +49,23 @@ Exit codes:
   1    invalid: an anomaly was found
   2    unknown: too little was seen to say
   254  bad arguments
-  255  a node ended by itself, or the bench failed";
+  255  a node ended by itself or could not be started, or straum-check failed";
 
 const EXAMPLES: &str = "\
-The node speaks Maelstrom's protocol: JSON lines on stdin and stdout. It runs in the system's
-temporary folder. Services: lin-kv, seq-kv, lww-kv, lin-tso.
+The node speaks Maelstrom's protocol: JSON lines on stdin and stdout. It runs
+in the system's temporary folder. Services: lin-kv, seq-kv, lww-kv, lin-tso.
 
 Examples:
-  straum-check test -w kafka --bin ./my-node --node-count 1 --concurrency 2n --rate 1000 \\
-    --time-limit 20
+  straum-check test -w kafka --bin ./my-node --node-count 1 \\
+    --concurrency 2n --rate 1000 --time-limit 20
   straum-check test -w kafka --bin ./my-node --node-count 3 --latency 10 \\
-    --latency-dist exponential --nemesis partition,kill,pause --nemesis-interval 2
-  straum-check test --bin /usr/bin/python3 --node-count 1 -- /absolute/path/of/my_node.py
+    --latency-dist exponential --nemesis partition,kill,pause \\
+    --nemesis-interval 2
+  straum-check test --bin /usr/bin/python3 --node-count 1 \\
+    -- /absolute/path/of/my_node.py
 
-The same --seed gives the same schedule of operations and faults; what real processes make of it
-still depends on their timing.";
+The same --seed gives the same schedule of operations and faults; what real
+processes make of it still depends on their timing.";
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "a command line has switches")]
@@ -92,13 +95,13 @@ pub(crate) struct Test {
     #[arg(long, value_name = "TYPE", default_value = "constant")]
     pub(crate) latency_dist: LatencyDist,
     /// Faults, a list: partition (between nodes), kill (SIGKILL and a new start), pause (SIGSTOP), service
-    /// (services are slow, refuse, fail, or are silent).
+    /// (services are silent, stalled, refusing or unsure).
     #[arg(long, value_name = "FAULTS", value_delimiter = ',')]
     pub(crate) nemesis: Vec<fault::Kind>,
     /// How many seconds between one fault's beginning or end and the next, on average.
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = positive)]
     pub(crate) nemesis_interval: f64,
-    /// The share of operations that must succeed: "total" or 0 to 1.
+    /// The share of operations that must succeed, of those whose client waited: "total" or 0 to 1.
     #[arg(long, value_name = "SHARE", value_parser = availability)]
     pub(crate) availability: Option<f64>,
     /// How many keys are written to at a time.
@@ -117,7 +120,7 @@ pub(crate) struct Test {
     /// Show every message as it arrives.
     #[arg(long)]
     pub(crate) log_net_recv: bool,
-    /// What the schedule of operations and faults is made from; random unless given.
+    /// Seed of the schedule of operations and faults; random unless given.
     #[arg(long, value_name = "INT")]
     pub(crate) seed: Option<u64>,
     /// Where everything is stored; store/<time> unless given, and store/latest points to it.
@@ -135,7 +138,7 @@ pub(crate) struct Test {
 pub(crate) struct Analyze {
     /// A history.jsonl of an earlier run.
     pub(crate) history: PathBuf,
-    /// The share of operations that must succeed: "total" or 0 to 1.
+    /// The share of operations that must succeed, of those whose client waited: "total" or 0 to 1.
     #[arg(long, value_name = "SHARE", value_parser = availability)]
     pub(crate) availability: Option<f64>,
     /// Where the report goes; the folder "analysis" beside the history unless given.
@@ -199,7 +202,9 @@ pub(crate) fn program(text: &str) -> Result<PathBuf, String> {
     let file = path::absolute(text).map_err(|error| error.to_string())?;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
-        return Err("it is not a program".into());
+        return Err("it is not an executable file; run a script by its interpreter: --bin /usr/bin/python3 \
+                    … -- /absolute/node.py"
+            .into());
     }
     Ok(file)
 }

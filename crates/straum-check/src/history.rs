@@ -56,11 +56,9 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub last: bool,
     /// When the request left.
-    #[serde(rename = "invoked_ns")]
-    pub invoked: Nanos,
+    pub invoked_ns: Nanos,
     /// When its outcome was known.
-    #[serde(rename = "completed_ns")]
-    pub completed: Nanos,
+    pub completed_ns: Nanos,
     /// What is known of its effect.
     pub outcome: Outcome,
     /// What was asked, and what was answered.
@@ -152,9 +150,9 @@ pub enum Message {
 /// Something that was made to go wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// `partition`, `kill` or `pause`.
+    /// `partition`, `kill`, `pause` or `service`.
     pub kind: String,
-    /// Whom it befell, in words: `n0 n1 | n2`, `n1`.
+    /// Whom it befell, in words: `n0 n1 | n2`, `n1`; or what the services were: `silent`.
     pub detail: String,
     /// When it began.
     pub from_ns: Nanos,
@@ -196,4 +194,18 @@ pub enum Rule {
     MalformedReply,
     /// A reply to nothing that this client asked, or a second one.
     UnexpectedReply,
+}
+
+impl Rule {
+    /// As in the history and in `docs/anomalies.md`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NotJson => "not-json",
+            Self::MalformedEnvelope => "malformed-envelope",
+            Self::UnknownDestination => "unknown-destination",
+            Self::LateReply => "late-reply",
+            Self::MalformedReply => "malformed-reply",
+            Self::UnexpectedReply => "unexpected-reply",
+        }
+    }
 }

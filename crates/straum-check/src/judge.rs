@@ -3,9 +3,9 @@
 mod commits;
 mod findings;
 mod groups;
-mod kind;
 mod log;
 mod messages;
+mod names;
 mod order;
 mod service;
 mod words;
@@ -68,7 +68,8 @@ pub struct Anomaly {
 /// What a run was asked to hold it against.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Demands {
-    /// The share of operations that must succeed, 0 to 1 (`--availability`).
+    /// The share of operations that must succeed, 0 to 1, of those whose client waited for the answer
+    /// (`--availability`).
     pub availability: Option<f64>,
 }
 

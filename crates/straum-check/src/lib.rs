@@ -1,7 +1,7 @@
 //! `straum-check` as parts: each can be understood, and tested, alone.
 //!
-//! - [`workload`]: generating, which operation a client does next, and what it makes of the answer.
-//! - [`network`], [`service`], [`cluster`]: carrying, from and to nodes that are processes or objects.
+//! - `workload`: generating, which operation a client does next, and what it makes of the answer.
+//! - [`network`], `service`, [`cluster`]: carrying, from and to nodes that are processes or objects.
 //! - [`fault`]: what goes wrong, and when.
 //! - [`history`]: recording, what clients asked and got.
 //! - [`judge`]: judging a history.
@@ -19,6 +19,6 @@ pub mod measure;
 pub mod network;
 pub mod report;
 pub mod run;
-pub mod service;
+pub(crate) mod service;
 pub mod time;
-pub mod workload;
+pub(crate) mod workload;

@@ -5,6 +5,7 @@ mod args;
 mod console;
 mod load;
 mod store;
+mod tell;
 mod test;
 
 use std::io::Write;
@@ -18,7 +19,7 @@ use crate::args::{Cli, Command};
 /// Bad arguments. Source: Jepsen's `cli.clj`, as the codes below.
 const BAD_ARGUMENTS: u8 = 254;
 
-/// A node ended by itself, or the bench failed.
+/// A node ended by itself or could not be started, or the program failed.
 const CRASHED: u8 = 255;
 
 /// How a command ended.

@@ -20,7 +20,7 @@ use crate::time::{MILLISECOND, Nanos};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measures {
     /// How operations ended, by kind. Every kind is there, even without operations.
-    pub operations: BTreeMap<Kind, Outcomes>,
+    pub operations: BTreeMap<OperationKind, Outcomes>,
     /// How operations that ask a node ended: all but crashes and assigns from the beginning.
     pub all_operations: Outcomes,
     /// How many of [`all_operations`](Self::all_operations) belong to the workload: all but the final
@@ -30,7 +30,7 @@ pub struct Measures {
     /// operations.
     pub ok_fraction: Option<f64>,
     /// From request to answer, by kind, for kinds with an operation that got a good answer.
-    pub latencies: BTreeMap<Kind, Latency>,
+    pub latencies: BTreeMap<OperationKind, Latency>,
     /// The poll that was the furthest behind; none if no poll was.
     pub worst_lag: Option<Lag>,
     /// The same figures over time.
@@ -40,7 +40,7 @@ pub struct Measures {
 /// The kinds of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum OperationKind {
     /// A `send`.
     Send,
     /// A `poll`.
@@ -53,7 +53,7 @@ pub enum Kind {
     Crash,
 }
 
-impl Kind {
+impl OperationKind {
     /// In the order in which they are told.
     pub const ALL: [Self; 5] = [Self::Send, Self::Poll, Self::Commit, Self::Assign, Self::Crash];
 
@@ -126,11 +126,11 @@ fn requests_of_workload(history: &History) -> impl Iterator<Item = &Operation> {
     history.operations.iter().filter(|operation| asks_a_node(operation) && !operation.last)
 }
 
-fn count(history: &History) -> BTreeMap<Kind, Outcomes> {
-    let mut counts: BTreeMap<Kind, Outcomes> =
-        Kind::ALL.into_iter().map(|kind| (kind, Outcomes::default())).collect();
+fn count(history: &History) -> BTreeMap<OperationKind, Outcomes> {
+    let mut counts: BTreeMap<OperationKind, Outcomes> =
+        OperationKind::ALL.into_iter().map(|kind| (kind, Outcomes::default())).collect();
     for operation in &history.operations {
-        counts.entry(Kind::of(operation)).or_default().add(&operation.outcome);
+        counts.entry(OperationKind::of(operation)).or_default().add(&operation.outcome);
     }
     counts
 }
@@ -165,5 +165,5 @@ pub(crate) fn float(count: u64) -> f64 {
 
 /// When the last operation ended.
 fn end(history: &History) -> Nanos {
-    history.operations.iter().map(|operation| operation.completed).max().unwrap_or(0)
+    history.operations.iter().map(|operation| operation.completed_ns).max().unwrap_or(0)
 }

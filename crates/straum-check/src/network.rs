@@ -113,11 +113,11 @@ pub struct Counts {
 
 /// A message as the report draws it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Journaled {
+pub struct Traced {
     /// When it was sent.
-    pub sent: Nanos,
+    pub sent_ns: Nanos,
     /// When it arrives; none if it was lost, or not known yet.
-    pub received: Option<Nanos>,
+    pub received_ns: Option<Nanos>,
     /// What was sent.
     pub envelope: Envelope,
 }

@@ -2,35 +2,28 @@
 //! `report.html`. Never judges and never measures: it tells what others found.
 
 mod anomalies;
-mod bars;
-mod chart;
+mod charts;
 mod diagram;
 mod figures;
 mod html;
-mod lag_chart;
-mod latency_chart;
 mod operations;
 mod page;
 mod progress;
-mod rate_chart;
 mod results;
-mod retold;
-mod rows;
-mod scale;
-mod sequence;
 mod summary;
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use progress::{Progress, progress_line};
+pub use figures::plural;
+pub use progress::Progress;
 pub use summary::{summary, wants_colour};
 
 use crate::history::{Crash, History};
 use crate::judge::Verdict;
 use crate::measure::{Measures, float, share};
-use crate::network::{Counts, Journaled};
+use crate::network::{Counts, Traced};
 use crate::time::{Nanos, seconds};
 
 /// A run that is over, as it is told.
@@ -45,7 +38,7 @@ pub struct Run<'a> {
     /// When it started, as text.
     pub started: &'a str,
     /// When the workload ended, since the start of the run; the final polls come after that.
-    pub elapsed: Nanos,
+    pub elapsed_ns: Nanos,
     /// How many nodes there were.
     pub node_count: usize,
     /// What happened.
@@ -57,7 +50,7 @@ pub struct Run<'a> {
     /// The messages; all 0 if they were not counted.
     pub counts: &'a Counts,
     /// The messages for the sequence diagram, in the order of their sending; may be empty.
-    pub journal: &'a [Journaled],
+    pub trace: &'a [Traced],
     /// The last lines that each node wrote to stderr, by node; may be empty.
     pub stderr_tails: &'a [String],
     /// The folder for `results.json` and `report.html`. It must exist.
@@ -85,7 +78,7 @@ impl Run<'_> {
 
     /// Operations of the workload in a second.
     fn rate_per_s(&self) -> f64 {
-        float(self.measures.workload_operations) / seconds(self.elapsed.max(1))
+        float(self.measures.workload_operations) / seconds(self.elapsed_ns.max(1))
     }
 
     /// The last lines that the node of a crash wrote to stderr, if there are any.
@@ -96,8 +89,8 @@ impl Run<'_> {
 
     /// When the last that is known of the run happened.
     fn end(&self) -> Nanos {
-        let ends = self.history.operations.iter().map(|operation| operation.completed);
-        ends.max().unwrap_or(0).max(self.elapsed)
+        let ends = self.history.operations.iter().map(|operation| operation.completed_ns);
+        ends.max().unwrap_or(0).max(self.elapsed_ns)
     }
 
     /// How many anomalies were found.

@@ -1,28 +1,30 @@
 //! One run: nodes, network, services, clients and faults on one clock, from the first `init` to the
-//! last poll. Never judges what it records, and never reads a clock: the cluster says what time it is.
+//! final poll. Never judges what it records, and never reads a clock: the cluster says what time it is.
 //!
-//! - [`bench`](self): the loop, and what it holds.
+//! - `stage`: the loop, and what it holds.
 //! - `nodes`: nodes come up, go down and are halted, as the faults say.
 //! - `seats`: operations begin and end.
 //! - `carry`: messages go from one to another.
-//! - `phases`: what is to be done when: the workload, the recovery, the last polls.
+//! - `phases`: the workload, the recovery, the final polls, and when each is over.
+//! - `script`: what a seat does next.
 
-mod bench;
 mod carry;
 mod nodes;
 mod phases;
+mod script;
 mod seats;
+mod stage;
 
 use crate::cluster::Cluster;
 use crate::fault;
 use crate::history::History;
-use crate::network::{Counts, Envelope, Journaled, NetworkSettings};
+use crate::network::{Counts, Envelope, NetworkSettings, Traced};
 use crate::time::{Nanos, SECOND};
 
 /// How long a client waits for an answer; then it is gone. Source: Maelstrom's `client.clj`.
 pub const REQUEST_TIMEOUT: Nanos = 5 * SECOND;
 
-/// How long the last polls may take to catch up. Source: Maelstrom's `workload/kafka.clj`.
+/// How long the final polls may take to catch up. Source: Maelstrom's `workload/kafka.clj`.
 pub const FINAL_POLLS: Nanos = 10 * SECOND;
 
 /// What to run.
@@ -33,7 +35,7 @@ pub struct Settings {
     /// How many clients at a time, at least 1.
     pub concurrency: usize,
     /// How long the workload lasts.
-    pub time_limit: Nanos,
+    pub time_limit_ns: Nanos,
     /// Operations a second, of all clients together, on average.
     pub rate: f64,
     /// How messages travel.
@@ -41,7 +43,7 @@ pub struct Settings {
     /// What is to go wrong.
     pub faults: Vec<fault::Kind>,
     /// How often, on average, a fault begins or ends.
-    pub fault_interval: Nanos,
+    pub fault_interval_ns: Nanos,
     /// How many keys are written to at a time.
     pub key_count: usize,
     /// How many messages a key gets before another takes its place.
@@ -58,9 +60,9 @@ pub struct Record {
     /// How many messages it took, without those to start the nodes.
     pub counts: Counts,
     /// The first messages.
-    pub journal: Vec<Journaled>,
+    pub trace: Vec<Traced>,
     /// When the workload ended: since the start of the run.
-    pub elapsed: Nanos,
+    pub elapsed_ns: Nanos,
 }
 
 /// Watches a run. Does nothing unless told otherwise.
@@ -84,7 +86,7 @@ impl Observer for () {}
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// Since the workload began.
-    pub elapsed: Nanos,
+    pub elapsed_ns: Nanos,
     /// How long the workload lasts.
     pub limit: Nanos,
     /// What is being done, in a word.
@@ -108,5 +110,5 @@ pub fn run(
     cluster: &mut impl Cluster,
     observer: &mut dyn Observer,
 ) -> std::io::Result<Record> {
-    bench::Bench::new(settings, cluster, observer).run()
+    stage::Stage::new(settings, cluster, observer).run()
 }

@@ -16,7 +16,7 @@ use sequential::Sequential;
 
 /// All services of a run. The same requests with the same seed give the same replies.
 #[derive(Debug)]
-pub struct Services {
+pub(crate) struct Services {
     lin_kv: Linearizable,
     seq_kv: Sequential,
     lww_kv: Eventual,
@@ -26,7 +26,7 @@ pub struct Services {
 
 impl Services {
     /// Services that hold nothing; timestamps begin at 0.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             lin_kv: Linearizable::default(),
             seq_kv: Sequential::new(seed),
@@ -39,7 +39,7 @@ impl Services {
     ///
     /// None if the request has no integer `msg_id` that a reply could refer to. It is carried out
     /// even so: a node may not care for the answer.
-    pub fn handle(&mut self, service: Service, src: Address, body: &str) -> Option<String> {
+    pub(crate) fn handle(&mut self, service: Service, src: Address, body: &str) -> Option<String> {
         let (msg_id, request) = request::read(body);
         let reply = request
             .and_then(|request| self.carry_out(service, src, request))
@@ -48,7 +48,7 @@ impl Services {
     }
 
     /// The body of an error instead of a reply; nothing is carried out.
-    pub fn refuse(body: &str, code: u32, text: &str) -> Option<String> {
+    pub(crate) fn refuse(body: &str, code: u32, text: &str) -> Option<String> {
         let (msg_id, _) = request::read(body);
         msg_id.map(|msg_id| Reply::Error(Refusal::new(code, text)).to_body(msg_id))
     }

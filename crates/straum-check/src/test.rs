@@ -16,10 +16,10 @@ use straum_check::time::from_seconds;
 
 use crate::args::Test;
 use crate::console::Console;
-use crate::{Ended, store};
+use crate::{Ended, store, tell};
 
 /// How many messages are kept for the report's diagram.
-const JOURNALED_MESSAGES: usize = 200_000;
+const TRACED_MESSAGES: usize = 200_000;
 
 pub(crate) fn run(options: &Test) -> Result<Ended> {
     let started = store::now();
@@ -30,8 +30,8 @@ pub(crate) fn run(options: &Test) -> Result<Ended> {
     say(&format!(
         "{} on {}, {}, {} operations/s for {} s, seed {seed}, in {}",
         options.bin.display(),
-        count(settings.node_count, "node"),
-        count(settings.concurrency, "client"),
+        report::plural(settings.node_count as u64, "node"),
+        report::plural(settings.concurrency as u64, "client"),
         settings.rate,
         options.time_limit,
         folder.display(),
@@ -45,36 +45,36 @@ pub(crate) fn run(options: &Test) -> Result<Ended> {
     )
     .context("cannot prepare the nodes")?;
     let mut console = Console::new(options.log_net_send, options.log_net_recv)?;
-    let record = run::run(&settings, &mut nodes, &mut console).context("the bench failed")?;
+    let record = run::run(&settings, &mut nodes, &mut console).context("the run failed")?;
     console.clear();
     let tails: Vec<String> =
         (0..settings.node_count).map(|node| nodes.stderr_tail(node).join("\n")).collect();
     drop(nodes);
-    tell(options, &settings, &started, &folder, &record, &tails)
+    judge_and_tell(options, &settings, &started, &folder, &record, &tails)
 }
 
 fn settings(options: &Test, seed: u64) -> Settings {
     Settings {
         node_count: options.node_count,
         concurrency: options.concurrency.of(options.node_count),
-        time_limit: from_seconds(options.time_limit),
+        time_limit_ns: from_seconds(options.time_limit),
         rate: options.rate,
         network: NetworkSettings {
             latency: from_seconds(options.latency / 1_000.0),
             distribution: options.latency_dist.into(),
             loss: 0.0,
             duplication: 0.0,
-            journal_limit: JOURNALED_MESSAGES,
+            trace_limit: TRACED_MESSAGES,
         },
         faults: options.nemesis.clone(),
-        fault_interval: from_seconds(options.nemesis_interval),
+        fault_interval_ns: from_seconds(options.nemesis_interval),
         key_count: options.key_count,
         max_writes_per_key: options.max_writes_per_key,
         seed,
     }
 }
 
-fn tell(
+fn judge_and_tell(
     options: &Test,
     settings: &Settings,
     started: &str,
@@ -86,21 +86,21 @@ fn tell(
     let verdict = judge::judge(&record.history, &Demands { availability: options.availability });
     let run = report::Run {
         options: &shown_options(options, settings),
-        command: &command(),
+        command: &tell::command(),
         seed: Some(settings.seed),
         started,
-        elapsed: record.elapsed,
+        elapsed_ns: record.elapsed_ns,
         node_count: settings.node_count,
         history: &record.history,
         verdict: &verdict,
         measures: &measure(&record.history),
         counts: &record.counts,
-        journal: &record.journal,
+        trace: &record.trace,
         stderr_tails: tails,
         out: folder,
     };
     report::write_all(&run).context("cannot write the report")?;
-    show(&run, options.json)?;
+    tell::show(&run, options.json)?;
     if let Some(crash) = &record.history.crash {
         let tail = tails.get(crash.node as usize).map_or("", String::as_str);
         say(&format!("n{} {}", crash.node, crash.text));
@@ -110,27 +110,6 @@ fn tell(
         return Ok(Ended::Crashed);
     }
     Ok(Ended::Judged(verdict.validity))
-}
-
-/// The command line, ready to paste into a shell.
-pub(crate) fn command() -> String {
-    let arguments: Vec<String> =
-        std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect();
-    shell_words::join(arguments)
-}
-
-/// The verdict, in words or as JSON, on stdout. That nobody reads on does not change it.
-pub(crate) fn show(run: &report::Run<'_>, json: bool) -> Result<()> {
-    let mut stdout = io::stdout().lock();
-    let text = if json {
-        std::fs::read_to_string(run.out.join("results.json"))? + "\n"
-    } else {
-        report::summary(run, report::wants_colour(&stdout))
-    };
-    match stdout.write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        done => done.context("cannot write the verdict to stdout"),
-    }
 }
 
 fn write_history(history: &history::History, folder: &Path) -> io::Result<()> {
@@ -155,10 +134,6 @@ fn shown_options(options: &Test, settings: &Settings) -> Vec<(String, String)> {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into()
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn say(text: &str) {

@@ -5,7 +5,7 @@
 //! - [`request`]: bodies of requests.
 //! - [`reply`]: strict reading of replies.
 
-pub mod client;
-pub mod generator;
-pub mod reply;
-pub mod request;
+pub(crate) mod client;
+pub(crate) mod generator;
+pub(crate) mod reply;
+pub(crate) mod request;

@@ -215,7 +215,7 @@ fn bad_arguments_are_refused() {
     let refused: &[(&[&str], &str)] = &[
         (&[], "--bin"),
         (&["--bin", "/no/such/file"], "No such file"),
-        (&["--bin", "/etc/passwd"], "not a program"),
+        (&["--bin", "/etc/passwd"], "not an executable file"),
         (&["--bin", CHECK, "--beside", "/no/such/file"], "--beside"),
         (&["--bin", CHECK, "--requests", "0"], "--requests"),
         (&["--bin", CHECK, "--keys", "0"], "--keys"),

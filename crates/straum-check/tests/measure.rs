@@ -1,9 +1,9 @@
-//! Measuring, on histories of a few lines. Never measures how fast it is.
+//! Measuring, on histories of a few lines.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use straum_check::history::{Action, Error, History, Message, Operation, Outcome};
-use straum_check::measure::{Kind, Measures, Outcomes, measure};
+use straum_check::measure::{Measures, OperationKind, Outcomes, measure};
 use straum_check::time::{MILLISECOND, Nanos};
 
 fn operation(invoked_ms: Nanos, completed_ms: Nanos, action: Action) -> Operation {
@@ -12,8 +12,8 @@ fn operation(invoked_ms: Nanos, completed_ms: Nanos, action: Action) -> Operatio
         node: 0,
         group: None,
         last: false,
-        invoked: invoked_ms * MILLISECOND,
-        completed: completed_ms * MILLISECOND,
+        invoked_ns: invoked_ms * MILLISECOND,
+        completed_ns: completed_ms * MILLISECOND,
         outcome: Outcome::Ok,
         action,
     }
@@ -66,10 +66,10 @@ fn what_asks_no_node_counts_for_itself_only() {
         operation(3, 3, assign(true)),
         operation(4, 5, assign(false)),
     ]);
-    assert_eq!(measures.operations[&Kind::Send], Outcomes { ok: 1, fail: 1, info: 0 });
-    assert_eq!(measures.operations[&Kind::Crash], Outcomes { ok: 1, fail: 0, info: 0 });
-    assert_eq!(measures.operations[&Kind::Assign], Outcomes { ok: 2, fail: 0, info: 0 });
-    assert_eq!(measures.latencies[&Kind::Assign].count, 1);
+    assert_eq!(measures.operations[&OperationKind::Send], Outcomes { ok: 1, fail: 1, info: 0 });
+    assert_eq!(measures.operations[&OperationKind::Crash], Outcomes { ok: 1, fail: 0, info: 0 });
+    assert_eq!(measures.operations[&OperationKind::Assign], Outcomes { ok: 2, fail: 0, info: 0 });
+    assert_eq!(measures.latencies[&OperationKind::Assign].count, 1);
     assert_eq!(measures.all_operations, Outcomes { ok: 2, fail: 1, info: 1 });
     assert_eq!(measures.ok_fraction, Some(0.5));
 }
@@ -79,7 +79,7 @@ fn percentiles_are_measured_values_of_good_answers() {
     let mut operations: Vec<Operation> =
         (1..=200).map(|took| operation(0, took, send(0))).collect();
     operations.push(timed_out(operation(0, 5_000, send(0))));
-    let latency = measured(operations).latencies[&Kind::Send];
+    let latency = measured(operations).latencies[&OperationKind::Send];
     assert_eq!(latency.count, 200);
     let told = [latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms];
     assert_eq!(told.map(Some), [100.0, 190.0, 198.0, 200.0].map(Some));
@@ -151,7 +151,7 @@ fn a_series_has_every_operation_once_and_no_more_than_200_elements() {
     let whole: f64 = series.rates.ok_per_s[..120].iter().map(|rate| rate * 0.5).sum();
     let rest = series.rates.ok_per_s[120] * (60.944 - 60.0);
     assert!((whole + rest - 1_000.0).abs() < 1e-6, "{whole} {rest}");
-    assert_eq!(series.latencies[&Kind::Send].p99_ms[0], Some(5.0));
+    assert_eq!(series.latencies[&OperationKind::Send].p99_ms[0], Some(5.0));
 }
 
 #[test]
@@ -163,13 +163,13 @@ fn the_final_polls_are_no_part_of_a_rate() {
     assert_eq!(measures.workload_operations, 1);
     let series = measures.series;
     assert_eq!(series.rates.ok_per_s.iter().filter(|rate| **rate > 0.0).count(), 1);
-    assert_eq!(series.latencies[&Kind::Poll].p99_ms.iter().flatten().count(), 1);
+    assert_eq!(series.latencies[&OperationKind::Poll].p99_ms.iter().flatten().count(), 1);
 }
 
 #[test]
 fn a_span_without_answers_has_no_latency() {
     let series = measured(vec![operation(0, 1, send(0)), operation(1_900, 2_000, send(1))]).series;
-    let latencies = &series.latencies[&Kind::Send].p50_ms;
+    let latencies = &series.latencies[&OperationKind::Send].p50_ms;
     assert_eq!(latencies.iter().flatten().count(), 2);
     assert!(latencies.len() > 100);
 }

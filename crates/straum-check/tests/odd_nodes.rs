@@ -1,4 +1,4 @@
-//! Nodes that are odd in ways that once fooled the bench or the judge, on a virtual clock. Never runs a
+//! Nodes that are odd in ways that once fooled the run or the judge, on a virtual clock. Never runs a
 //! process.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
@@ -81,7 +81,7 @@ fn a_node_that_stores_nothing_cannot_guess_the_messages() {
 fn an_answer_to_an_earlier_life_does_not_reach_the_next_one() {
     let settings = Settings {
         faults: vec![fault::Kind::Kill],
-        fault_interval: 100 * MILLISECOND,
+        fault_interval_ns: 100 * MILLISECOND,
         ..common::settings(2)
     };
     let mut settings = settings;

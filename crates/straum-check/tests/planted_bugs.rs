@@ -60,8 +60,11 @@ fn each_bug_is_found_by_its_name() {
 #[test]
 fn a_node_that_forgets_when_it_is_killed_is_found_out() {
     for storage in [(Storage::Memory, &[][..]), (Storage::LinKv, &["lose-on-restart"])] {
-        let settings =
-            Settings { faults: vec![fault::Kind::Kill], fault_interval: 2 * SECOND, ..settings(1) };
+        let settings = Settings {
+            faults: vec![fault::Kind::Kill],
+            fault_interval_ns: 2 * SECOND,
+            ..settings(1)
+        };
         let names = names(&verdict(&simulate(&settings, storage.0, storage.1)));
         assert!(names.contains(&"lost-write") || names.contains(&"unseen"), "{names:?}");
     }
@@ -76,7 +79,7 @@ fn nodes_that_do_not_know_of_each_other_are_found_out() {
 
 #[test]
 fn an_answer_that_comes_after_the_last_poll_is_still_heard() {
-    let settings = Settings { time_limit: SECOND, ..settings(1) };
+    let settings = Settings { time_limit_ns: SECOND, ..settings(1) };
     let names = names(&verdict(&simulate(&settings, Storage::Memory, &["late-answer=20"])));
     assert!(names.contains(&"late-reply"), "{names:?}");
 }
@@ -134,7 +137,7 @@ fn correct_nodes_on_lin_kv_are_never_accused_whatever_happens_to_them() {
 fn services_in_trouble_delay_nodes_and_never_make_them_wrong() {
     for seed in 0..seeds() as u64 {
         let faults = vec![fault::Kind::Service];
-        let settings = Settings { faults, fault_interval: SECOND / 2, ..settings(seed) };
+        let settings = Settings { faults, fault_interval_ns: SECOND / 2, ..settings(seed) };
         let record = simulate(&settings, Storage::LinKv, &[]);
         let verdict = verdict(&record);
         assert_eq!(verdict.validity, Validity::Valid, "seed {seed}: {:#?}", verdict.findings);
@@ -154,7 +157,7 @@ fn the_same_seed_is_the_same_run() {
     let settings = Settings {
         node_count: 3,
         faults: vec![fault::Kind::Kill, fault::Kind::Partition],
-        fault_interval: 500 * MILLISECOND,
+        fault_interval_ns: 500 * MILLISECOND,
         ..settings(5)
     };
     let mut settings = settings;

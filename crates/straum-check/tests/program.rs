@@ -109,7 +109,7 @@ fn a_node_that_cannot_be_run_is_a_crash() {
     let run = || check(&folder, &["test", "--bin", file.to_str().unwrap()]);
     let output = run();
     assert_eq!(output.status.code(), Some(254));
-    assert!(text(&output.stderr).contains("not a program"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("not an executable file"), "{}", text(&output.stderr));
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
     let output = run();
     assert_eq!(output.status.code(), Some(255));
@@ -136,7 +136,11 @@ fn bad_arguments_are_told_and_nothing_is_run() {
     }
     assert_eq!(check(&folder, &["test", "--bin", "nowhere"]).status.code(), Some(254));
     assert_eq!(check(&folder, &[]).status.code(), Some(254));
-    assert_eq!(check(&folder, &["--help"]).status.code(), Some(0));
+    for help in [&["--help"][..], &["test", "--help"], &["analyze", "--help"]] {
+        let output = check(&folder, help);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("Exit codes"), "{help:?}");
+    }
     assert!(!folder.join("store").exists());
 }
 

@@ -1,4 +1,4 @@
-//! What a run hands to a person, read as text. Never opens a browser.
+//! What a run hands to a person, read as text.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
@@ -8,19 +8,19 @@ use serde_json::Value;
 use straum_check::history::{Action, Crash, Error, Fault, History, Message, Operation, Outcome};
 use straum_check::judge::{Anomaly, Finding, Validity, Verdict};
 use straum_check::measure::measure;
-use straum_check::network::{Address, Counts, Envelope, Journaled};
+use straum_check::network::{Address, Counts, Envelope, Traced};
 use straum_check::report::{Run, summary, write_all};
 use straum_check::time::{MILLISECOND, SECOND};
 
 /// A client sends, the node loses it to a kill, and a poll sees nothing.
 fn history() -> History {
-    let operation = |invoked, action| Operation {
+    let operation = |invoked_ns, action| Operation {
         process: 5,
         node: 0,
         group: None,
         last: false,
-        invoked,
-        completed: invoked + 2 * MILLISECOND,
+        invoked_ns,
+        completed_ns: invoked_ns + 2 * MILLISECOND,
         outcome: Outcome::Ok,
         action,
     };
@@ -69,10 +69,10 @@ fn lost(anomalies: u64, names: usize) -> Verdict {
     Verdict { validity: Validity::Invalid, findings: vec![finding; names] }
 }
 
-fn journal() -> Vec<Journaled> {
-    let message = |sent, received, src, dest, body: &str| Journaled {
-        sent,
-        received,
+fn trace() -> Vec<Traced> {
+    let message = |sent_ns, received_ns, src, dest, body: &str| Traced {
+        sent_ns,
+        received_ns,
         envelope: Envelope { src, dest, body: body.into(), life: 0 },
     };
     let (client, node, peer) = (Address::Client(5), Address::Node(0), Address::Node(1));
@@ -99,7 +99,7 @@ struct Told {
     history: History,
     verdict: Verdict,
     counts: Counts,
-    journal: Vec<Journaled>,
+    trace: Vec<Traced>,
     folder: PathBuf,
 }
 
@@ -109,7 +109,7 @@ impl Told {
         std::fs::create_dir_all(&folder).unwrap();
         let by_kind = [("send".to_owned(), 4), ("<tell>".to_owned(), 2)].into();
         let counts = Counts { all: 6, clients: 4, servers: 2, by_kind };
-        Self { history: history(), verdict, counts, journal: journal(), folder }
+        Self { history: history(), verdict, counts, trace: trace(), folder }
     }
 
     fn with<T>(&self, command: &str, tell: impl FnOnce(&Run<'_>) -> T) -> T {
@@ -119,13 +119,13 @@ impl Told {
             command,
             seed: Some(42),
             started: "2024-01-31 12:00:00 UTC",
-            elapsed: 4 * SECOND,
+            elapsed_ns: 4 * SECOND,
             node_count: 2,
             history: &self.history,
             verdict: &self.verdict,
             measures: &measures,
             counts: &self.counts,
-            journal: &self.journal,
+            trace: &self.trace,
             stderr_tails: &["thread 'main' panicked <here>".to_owned()],
             out: &self.folder,
         })
@@ -231,9 +231,9 @@ fn the_worst_anomaly_comes_with_its_operations_and_messages() {
 #[test]
 fn an_anomaly_after_the_last_message_kept_is_drawn_from_the_history() {
     let mut told = Told::new("late", lost(17, 1));
-    told.journal.truncate(1);
+    told.trace.truncate(1);
     let mut other = told.history.operations[0].clone();
-    (other.process, other.invoked, other.completed) = (6, SECOND + 1, SECOND + 2);
+    (other.process, other.invoked_ns, other.completed_ns) = (6, SECOND + 1, SECOND + 2);
     let mut elsewhere = other.clone();
     (elsewhere.process, elsewhere.node) = (7, 1);
     told.history.operations.extend([other, elsewhere]);
@@ -249,9 +249,9 @@ fn an_anomaly_after_the_last_message_kept_is_drawn_from_the_history() {
 #[test]
 fn an_answer_that_came_after_the_last_message_kept_is_drawn_too() {
     let mut told = Told::new("cut", lost(17, 1));
-    told.journal.truncate(2);
+    told.trace.truncate(2);
     let page = told.page();
-    assert_eq!(page.matches("c5 to n0, 1.000 s").count(), 1, "the request is in the journal");
+    assert_eq!(page.matches("c5 to n0, 1.000 s").count(), 1, "the request is in the trace");
     assert_eq!(page.matches("n0 to c5, 1.002 s").count(), 1, "the answer is not");
 }
 
@@ -304,7 +304,7 @@ fn what_was_found_before_a_crash_is_told_too() {
 fn a_rate_is_that_of_the_workload() {
     let mut told = Told::new("rate", valid());
     let mut last = told.history.operations[1].clone();
-    (last.last, last.invoked, last.completed) = (true, 9 * SECOND, 10 * SECOND);
+    (last.last, last.invoked_ns, last.completed_ns) = (true, 9 * SECOND, 10 * SECOND);
     told.history.operations.push(last);
     let text = told.with("straum-check test", |run| summary(run, false));
     let line =
@@ -326,7 +326,7 @@ fn without_an_anomaly_the_first_messages_are_shown() {
 #[test]
 fn a_history_without_messages_has_a_report_without_those_among_servers() {
     let mut told = Told::new("analyzed", lost(1, 1));
-    told.journal.clear();
+    told.trace.clear();
     told.counts = Counts::default();
     let page = told.page();
     assert_eq!(page.matches("class=\"arrow proof\"").count(), 6);

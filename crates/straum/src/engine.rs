@@ -40,8 +40,8 @@ impl<J: Journal> Engine<J> {
     /// # Errors
     /// [`Refused`]; nothing was stored.
     pub fn send(&mut self, key: &str, message: &[u8]) -> Result<Offset, Refused> {
-        at_most(MAX_KEY_BYTES, "key", key.len())?;
-        at_most(MAX_MESSAGE_BYTES, "message", message.len())?;
+        Refused::at_most("key", key.len(), MAX_KEY_BYTES)?;
+        Refused::at_most("message", message.len(), MAX_MESSAGE_BYTES)?;
         self.journal.append(&mut self.logs, &[Command::Send { key, message }])?;
         Ok(self.logs.send(key, message))
     }
@@ -76,11 +76,6 @@ impl<J: Journal> Engine<J> {
     /// What failed, in words. Nobody may be told of anything since the last sync; the process must end.
     pub fn sync(&mut self) -> Result<(), String> {
         self.journal.sync(&mut self.logs)
-    }
-
-    /// The journal.
-    pub fn journal(&self) -> &J {
-        &self.journal
     }
 
     /// The committed offset of `key`, if it has one.
@@ -120,13 +115,6 @@ impl<J: Journal> Engine<J> {
     }
 }
 
-fn at_most(limit_bytes: usize, what: &'static str, size_bytes: usize) -> Result<(), Refused> {
-    if size_bytes > limit_bytes {
-        return Err(Refused::TooLarge { what, size_bytes, limit_bytes });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,9 +124,22 @@ mod tests {
         let mut engine = Engine::<MemoryJournal>::default();
         engine.send("k", b"m").unwrap();
         engine.commit(&[("k", 0)]).unwrap();
-        assert_eq!(engine.journal().open_commands(), 2);
+        assert_eq!(engine.journal.open_commands(), 2);
         engine.sync().unwrap();
-        assert_eq!((engine.journal().next_position(), engine.journal().open_commands()), (1, 0));
+        assert_eq!((engine.journal.next_position(), engine.journal.open_commands()), (1, 0));
+    }
+
+    #[test]
+    fn all_offsets_of_a_commit_wait_together_for_the_sync() {
+        let mut engine = Engine::<MemoryJournal>::default();
+        for key in ["a", "b"] {
+            engine.send(key, b"m").unwrap();
+        }
+        engine.sync().unwrap();
+        engine.commit(&[("a", 0), ("b", 0)]).unwrap();
+        assert_eq!(engine.journal.open_commands(), 2);
+        engine.sync().unwrap();
+        assert_eq!(engine.journal.next_position(), 2);
     }
 
     #[test]
@@ -150,7 +151,7 @@ mod tests {
         let too_long = "k".repeat(MAX_KEY_BYTES + 1);
         assert!(matches!(engine.send(&too_long, b"m"), Err(Refused::TooLarge { .. })));
         engine.commit(&[("k", 0)]).unwrap();
-        assert_eq!(engine.journal().open_commands(), 0);
+        assert_eq!(engine.journal.open_commands(), 0);
         assert_eq!(engine.committed("k"), None);
     }
 }

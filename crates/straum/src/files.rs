@@ -63,17 +63,17 @@ pub trait File {
     /// Those of the file system.
     fn size_bytes(&self) -> io::Result<u64>;
 
-    /// Fills `buffer` from `position` on.
+    /// Fills `buffer` from `at` on.
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if the file ends before, and others of the file system.
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<()>;
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()>;
 
-    /// Writes all of `bytes` from `position` on.
+    /// Writes all of `bytes` from `at` on.
     ///
     /// # Errors
     /// Those of the file system. Any part may have been written.
-    fn write_at(&mut self, position: u64, bytes: &[u8]) -> io::Result<()>;
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Makes everything written so far durable.
     ///

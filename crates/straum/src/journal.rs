@@ -30,7 +30,8 @@ fn segment_name(first_position: Position) -> String {
     format!("{first_position:020}{SEGMENT_SUFFIX}")
 }
 
-/// Puts commands into one total order, and keeps them as durably as it promises.
+/// Puts commands into one total order, and keeps them as durably as it promises. Only this crate can
+/// implement it: nobody else can make a [`Chunk`].
 ///
 /// 1. The commands appended since the last [`sync`](Self::sync) are the open batch. Their order is
 ///    the order of the `append` calls.
@@ -112,13 +113,29 @@ pub enum Refused {
     Failed(String),
 }
 
+impl Refused {
+    /// Refuses `what` if it is larger than the limit.
+    pub(crate) fn at_most(
+        what: &'static str,
+        size_bytes: usize,
+        limit_bytes: usize,
+    ) -> Result<(), Self> {
+        if size_bytes > limit_bytes {
+            return Err(Self::TooLarge { what, size_bytes, limit_bytes });
+        }
+        Ok(())
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { what, size_bytes, limit_bytes } => {
                 write!(f, "the {what} has {size_bytes} bytes, the limit is {limit_bytes}")
             }
-            Self::Full(reason) => write!(f, "there is no room on the disk: {reason}"),
+            Self::Full(reason) => {
+                write!(f, "the disk is full ({reason}): this works again when there is room")
+            }
             Self::Failed(reason) => f.write_str(reason),
         }
     }
@@ -133,14 +150,15 @@ pub struct MemoryJournal {
     open_commands: usize,
 }
 
+#[cfg(test)]
 impl MemoryJournal {
     /// The number of entries, which is the position of the next one.
-    pub fn next_position(&self) -> Position {
+    pub(crate) fn next_position(&self) -> Position {
         self.next_position
     }
 
     /// The number of commands that the next [`sync`](Journal::sync) makes durable.
-    pub fn open_commands(&self) -> usize {
+    pub(crate) fn open_commands(&self) -> usize {
         self.open_commands
     }
 }

@@ -18,40 +18,40 @@
 //!
 //! Why this is safe is argued in `docs/shared-journal.md`.
 
+mod answers;
 mod applied;
 mod fetch;
 pub mod format;
-mod own;
+mod forwarded;
+mod own_batch;
 mod pace;
 mod peers;
-mod pool;
+mod planted;
 mod proposal;
-mod round_trip;
-mod rules;
 mod runs;
 mod seam;
 mod steps;
-mod store_line;
 #[cfg(test)]
 mod tests;
 
 pub use pace::Pacing;
-pub use rules::Bug;
+#[cfg(feature = "planted-bugs")]
+pub use planted::Bug;
 pub use seam::{Effect, GetAnswer, Outcome, Peer, Place, PutAnswer, Settings, Token};
 
 use crate::journal::format::{MAX_KEY_BYTES, command_bytes};
 use crate::{Command, Engine, MemoryJournal, Offset, Position, Refused};
+use answers::StoreTimes;
 use applied::Applied;
 use fetch::{Fetch, Why};
 use format::Message;
-use own::Own;
+use forwarded::Pool;
+use own_batch::Own;
 use pace::Pace;
 use peers::Peers;
-use pool::Pool;
+use planted::Planted;
 use proposal::Proposal;
-use rules::Rules;
 use runs::Runs;
-use store_line::StoreLine;
 
 const MICROSECOND_NS: u64 = 1_000;
 const MILLISECOND_NS: u64 = 1_000 * MICROSECOND_NS;
@@ -76,14 +76,14 @@ pub struct Member {
     runs: Runs,
     peers: Peers,
     pace: Pace,
-    store: StoreLine,
+    store: StoreTimes,
     /// When we last knew that we were up to date, or nearly so.
     fresh_at_ns: u64,
     effects: Vec<Effect>,
     outcomes: Vec<Outcome>,
     wake_at_ns: Option<u64>,
     failure: Option<String>,
-    rules: Rules,
+    planted: Planted,
 }
 
 /// Events. Times are in nanoseconds, from any beginning, and never go back. After each, there may be
@@ -101,13 +101,13 @@ impl Member {
             runs: Runs::default(),
             peers: Peers::new(now_ns, settings.peers),
             pace: Pace::new(settings.pacing),
-            store: StoreLine::new(settings.seed),
+            store: StoreTimes::new(settings.seed),
             fresh_at_ns: now_ns,
             effects: Vec::new(),
             outcomes: Vec::new(),
             wake_at_ns: None,
             failure: None,
-            rules: Rules::default(),
+            planted: Planted::default(),
         };
         member.fetch.fence(Why::Start, now_ns);
         member.go_on(now_ns);
@@ -117,7 +117,7 @@ impl Member {
     /// Breaks a rule from now on, so that it can be seen that somebody notices.
     #[cfg(feature = "planted-bugs")]
     pub fn plant(&mut self, bug: Bug) {
-        self.rules.plant(bug);
+        self.planted.plant(bug);
     }
 
     /// Appends a message to the log of `key`. [`Outcome::Sent`] follows.
@@ -131,8 +131,8 @@ impl Member {
         key: &str,
         message: &[u8],
     ) -> Result<(), Refused> {
-        at_most(MAX_KEY_BYTES, "key", key.len())?;
-        at_most(MAX_REQUEST_BYTES, "message", message.len())?;
+        Refused::at_most("key", key.len(), MAX_KEY_BYTES)?;
+        Refused::at_most("message", message.len(), MAX_REQUEST_BYTES)?;
         self.submit(now_ns, token, &[Command::Send { key, message }]);
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Member {
             .map(|(key, offset)| Command::Commit { key, offset })
             .collect();
         let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
-        at_most(MAX_REQUEST_BYTES, "request", size_bytes)?;
+        Refused::at_most("request", size_bytes, MAX_REQUEST_BYTES)?;
         if commands.is_empty() {
             self.outcomes.push(Outcome::Committed { token });
         } else {
@@ -237,7 +237,7 @@ impl Member {
         match message {
             Message::Tell { position, entry } => self.told_entry(now_ns, peer, position, entry)?,
             Message::Forward(batch) => {
-                self.pool.add(&batch, &self.applied, &self.rules);
+                self.pool.add(&batch, &self.applied, &self.planted);
             }
             Message::Alive => {}
         }
@@ -288,11 +288,4 @@ impl Member {
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
-}
-
-fn at_most(limit_bytes: usize, what: &'static str, size_bytes: usize) -> Result<(), Refused> {
-    if size_bytes > limit_bytes {
-        return Err(Refused::TooLarge { what, size_bytes, limit_bytes });
-    }
-    Ok(())
 }

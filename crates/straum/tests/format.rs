@@ -7,14 +7,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use straum::files::simulated::SimulatedFiles;
 use straum::files::{File, Files};
 use straum::journal::disk::{DiskJournal, Settings};
 use straum::{Engine, Retention};
+
+use common::{document, shown};
 
 const SEGMENT: &str = "00000000000000000000.segment";
 const SEALED: &str = "00000000000000000000.sealed";
@@ -67,12 +71,8 @@ fn content(files: &SimulatedFiles, name: &str) -> Vec<u8> {
     bytes
 }
 
-fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn fixture_path(name: &str) -> PathBuf {
-    repository().join("crates/straum/tests/fixtures/v1").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v1").join(name)
 }
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -136,28 +136,13 @@ fn a_decoder_made_from_the_document_agrees() {
 
 #[test]
 fn the_examples_in_the_document_are_these_files() {
-    let document = fs::read_to_string(repository().join("docs/format.md")).unwrap();
+    let document = document("format.md");
     let (of_segment, of_sealed) = document.split_once("## An example of a sealed segment").unwrap();
-    let (fixture, shown) = (fixture(SEGMENT), shown(of_segment));
-    let (begin, rest) = fixture.split_at(shown.len());
-    assert_eq!(begin, shown);
+    let (fixture, begin) = (fixture(SEGMENT), shown(of_segment));
+    let (whole, rest) = fixture.split_at(begin.len());
+    assert_eq!(whole, begin);
     assert!(rest.iter().all(|&byte| byte == 0), "it is shown up to the zeros");
-    assert_eq!(self::fixture(SEALED), self::shown(of_sealed));
-}
-
-/// The bytes of all lines of the form `0000: 00 01  words`.
-fn shown(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for line in text.lines() {
-        let Some((at, rest)) = line.split_once(": ") else { continue };
-        if at.len() != 4 || usize::from_str_radix(at, 16).is_err() {
-            continue;
-        }
-        assert_eq!(usize::from_str_radix(at, 16).unwrap(), bytes.len(), "{line}");
-        let hex = rest.split("  ").next().unwrap();
-        bytes.extend(hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()));
-    }
-    bytes
+    assert_eq!(self::fixture(SEALED), shown(of_sealed));
 }
 
 // From here on: the decoder, which knows the document and nothing of Straum's code.

@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
+use fastrand::Rng;
 use straum::files::simulated::{Failure, SimulatedFiles};
 use straum::journal::disk::{DiskJournal, OpenError, Settings};
 use straum::{Engine, MESSAGE_OVERHEAD_BYTES, Offset, ReadError, Refused, Retention};
@@ -20,26 +21,6 @@ const KEYS: [&str; 5] = ["", "a", "b", "c", "idle"];
 
 thread_local! {
     static NOW_MS: Cell<u64> = const { Cell::new(1_000_000) };
-}
-
-/// Where chance comes from: splitmix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-
-    fn one_in(&mut self, count: u64) -> bool {
-        self.below(count) == 0
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -105,7 +86,7 @@ enum End {
 }
 
 struct Story {
-    random: Random,
+    rng: Rng,
     files: SimulatedFiles,
     /// What is applied, and what of it is not acknowledged.
     acknowledged: Model,
@@ -117,12 +98,12 @@ struct Story {
 
 impl Story {
     fn settings(&mut self) -> Settings {
-        let random = &mut self.random;
-        let max_bytes = random.one_in(3).then(|| random.below(20_000));
-        let max_age_ms = random.one_in(6).then(|| random.below(5_000));
+        let rng = &mut self.rng;
+        let max_bytes = (rng.u64(..3) == 0).then(|| rng.u64(..20_000));
+        let max_age_ms = (rng.u64(..6) == 0).then(|| rng.u64(..5_000));
         let retention = Retention { max_bytes, max_age_ms };
         self.retains |= retention != Retention::default();
-        let segment_bytes = self.random.pick(&[256, 512, 700, 2_048, 8_192]);
+        let segment_bytes = *self.rng.choice(&[256, 512, 700, 2_048, 8_192]).unwrap();
         Settings { segment_bytes, retention, now_ms: || NOW_MS.get() }
     }
 
@@ -131,7 +112,7 @@ impl Story {
         loop {
             match Disk::open(self.files.clone(), settings) {
                 Ok((engine, _)) => return engine,
-                Err(OpenError::Io(_)) => self.files.crash(),
+                Err(OpenError::Io { .. }) => self.files.crash(),
                 Err(refused) => unreachable!("refused: {refused}"),
             }
         }
@@ -159,11 +140,11 @@ impl Story {
 
     /// The life of a process: true if it ended by itself.
     fn live(&mut self, engine: &mut Disk) -> bool {
-        let busy = self.random.pick(&KEYS);
-        for _ in 0..self.random.below(150) {
-            NOW_MS.set(NOW_MS.get() + self.random.below(300));
-            let key = if self.random.one_in(5) { self.random.pick(&KEYS) } else { busy };
-            let healthy = match self.random.below(16) {
+        let busy = *self.rng.choice(&KEYS).unwrap();
+        for _ in 0..self.rng.u64(..150) {
+            NOW_MS.set(NOW_MS.get() + self.rng.u64(..300));
+            let key = if self.rng.u64(..5) == 0 { *self.rng.choice(&KEYS).unwrap() } else { busy };
+            let healthy = match self.rng.u64(..16) {
                 0..=8 => self.send(engine, key),
                 9..=10 => self.commit(engine, key),
                 11..=13 => self.sync(engine),
@@ -184,12 +165,12 @@ impl Story {
     }
 
     fn send(&mut self, engine: &mut Disk, key: &'static str) -> bool {
-        let length = match self.random.below(12) {
+        let length = match self.rng.u64(..12) {
             0 => 0,
-            1 => self.random.below(3_000),
-            _ => self.random.below(60),
+            1 => self.rng.u64(..3_000),
+            _ => self.rng.u64(..60),
         };
-        let byte = u8::try_from(self.random.below(256)).unwrap();
+        let byte = self.rng.u8(..);
         let message = vec![byte; usize::try_from(length).unwrap()];
         match engine.send(key, &message) {
             Ok(offset) => {
@@ -202,7 +183,7 @@ impl Story {
     }
 
     fn commit(&mut self, engine: &mut Disk, key: &'static str) -> bool {
-        let offset = self.random.below(100);
+        let offset = self.rng.u64(..100);
         match engine.commit(&[(key, offset)]) {
             Ok(()) => self.open.push(Command::Commit(key, offset)),
             Err(refused) => return !matches!(refused, Refused::Failed(_)),
@@ -220,8 +201,7 @@ impl Story {
     }
 
     fn change_capacity(&mut self) -> bool {
-        let capacity_bytes =
-            if self.random.one_in(2) { u64::MAX } else { self.random.below(30_000) };
+        let capacity_bytes = if self.rng.u64(..2) == 0 { u64::MAX } else { self.rng.u64(..30_000) };
         self.files.set_capacity(capacity_bytes);
         true
     }
@@ -229,7 +209,7 @@ impl Story {
     /// Any poll is a part of what a poll of everything returns.
     fn read(&mut self, engine: &Disk, key: &str) -> bool {
         let (from, max_bytes) =
-            (self.random.below(60), self.random.pick(&[0, 50, 1_000, u64::MAX]));
+            (self.rng.u64(..60), *self.rng.choice(&[0, 50, 1_000, u64::MAX]).unwrap());
         let all = poll(engine, key, 0, u64::MAX);
         let (Some(mut all), Some(got)) = (all, poll(engine, key, from, max_bytes)) else {
             return false;
@@ -245,11 +225,11 @@ impl Story {
     }
 
     fn tell(mut self) {
-        for _ in 0..2 + self.random.below(8) {
+        for _ in 0..2 + self.rng.u64(..8) {
             self.files.set_capacity(u64::MAX);
             let settings = self.settings();
-            let step = self.files.steps() + self.random.below(200);
-            match self.random.below(4) {
+            let step = self.files.steps() + self.rng.u64(..200);
+            match self.rng.u64(..4) {
                 0 => self.files.fail_at(step, Failure::Crash),
                 1 => {
                     self.had_error = true;
@@ -261,7 +241,7 @@ impl Story {
             self.check_start(&mut engine);
             let died = self.live(&mut engine);
             drop(engine);
-            let end = self.random.pick(&[End::Orderly, End::Kill, End::PowerCut]);
+            let end = *self.rng.choice(&[End::Orderly, End::Kill, End::PowerCut]).unwrap();
             match end {
                 End::PowerCut => self.files.crash(),
                 _ if died || self.had_error => self.files.crash(),
@@ -279,7 +259,7 @@ fn whatever_happens_what_was_acknowledged_is_there() {
     for seed in 0..seeds {
         println!("seed {seed}"); // shown when it fails
         let story = Story {
-            random: Random(seed),
+            rng: Rng::with_seed(seed),
             files: SimulatedFiles::new(seed),
             acknowledged: Model::default(),
             open: Vec::new(),

@@ -1,5 +1,5 @@
 //! Segments of other sizes than those before: what fits is taken, what does not is refused, and nothing is
-//! ever written past an end. Never crashes.
+//! ever written past an end.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -1,7 +1,9 @@
-//! The bytes of the shared journal: what is written is read back, and any bytes are read without a panic.
-//! Never touches a store.
+//! The bytes of the shared journal: they are those of `docs/shared-format.md` and stay it, what is written is read
+//! back, and any bytes are read without a panic. Never touches a store.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+mod common;
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -10,6 +12,8 @@ use straum::journal::format::write_command;
 use straum::shared::format::{
     Batch, Garbage, Message, VERSION, read_entry, read_run, write_entry, write_run,
 };
+
+use common::{document, shown};
 
 #[derive(Clone, Debug)]
 enum Owned {
@@ -26,15 +30,11 @@ fn command() -> impl Strategy<Value = Owned> {
 
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     vec(command(), 1..5).prop_map(|commands| {
-        let mut payload = Vec::new();
-        for command in &commands {
-            let command = match command {
-                Owned::Send(key, message) => Command::Send { key, message },
-                Owned::Commit(key, offset) => Command::Commit { key, offset: *offset },
-            };
-            write_command(command, &mut payload);
-        }
-        payload
+        let commands = commands.iter().map(|command| match command {
+            Owned::Send(key, message) => Command::Send { key, message },
+            Owned::Commit(key, offset) => Command::Commit { key, offset: *offset },
+        });
+        payload_of(&commands.collect::<Vec<_>>())
     })
 }
 
@@ -125,4 +125,47 @@ fn a_version_to_come_is_told_from_garbage() {
     assert_eq!(Message::read(&[9]), Err(Garbage::Version(9)));
     assert_eq!(read_entry(&[]), Err(Garbage::Malformed));
     assert_eq!(read_entry(&[VERSION]), Err(Garbage::Malformed), "an entry holds something");
+}
+
+/// The bytes of the example under a heading of the page.
+fn example(of: &str) -> Vec<u8> {
+    let page = document("shared-format.md");
+    let (_, section) = page.split_once(&format!("## An example of {of}\n")).unwrap();
+    shown(section.split("\n## ").next().unwrap())
+}
+
+fn payload_of(commands: &[Command<'_>]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for command in commands {
+        write_command(*command, &mut payload);
+    }
+    payload
+}
+
+#[test]
+fn the_examples_of_the_page_are_what_is_written_today_and_are_read() {
+    let first =
+        [Command::Send { key: "k", message: b"1" }, Command::Commit { key: "clé", offset: 9 }];
+    let (first, second) =
+        (payload_of(&first), payload_of(&[Command::Send { key: "k", message: b"" }]));
+    let first = Batch { instance: 0x1122_3344_5566_7788, seq: 1, payload: &first };
+    let second = Batch { instance: 0x0102_0304_0506_0708, seq: 7, payload: &second };
+
+    let entry = example("an entry");
+    let (bytes, small) = ([first, second].map(|batch| batch.to_bytes()), second.to_bytes());
+    assert_eq!(write_entry(bytes.iter().map(Vec::as_slice)), entry);
+    assert_eq!(read_entry(&entry).unwrap(), [first, second]);
+
+    let (run, small) = (example("a run"), write_entry([small.as_slice()]));
+    assert_eq!(write_run([small.as_slice(), &small]), run);
+    assert_eq!(read_run(&run).unwrap(), [&small, &small]);
+
+    for (of, message) in [
+        ("a tell", Message::Tell { position: 5, entry: &small }),
+        ("a forward", Message::Forward(second)),
+        ("a sign of life", Message::Alive),
+    ] {
+        assert_eq!(message.to_bytes(), example(of), "{of}");
+        assert_eq!(Message::read(&example(of)).unwrap(), message, "{of}");
+    }
 }

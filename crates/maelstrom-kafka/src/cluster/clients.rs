@@ -53,6 +53,10 @@ impl Clients {
     }
 
     pub(super) fn wait(&mut self, token: Token, waiting: Waiting) {
+        let last = self.waiting.last_key_value();
+        debug_assert!(last.is_none_or(|(token_before, before)| {
+            *token_before < token && before.until_ns <= waiting.until_ns
+        }));
         self.waiting.insert(token, waiting);
     }
 

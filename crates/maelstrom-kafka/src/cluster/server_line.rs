@@ -1,5 +1,4 @@
-//! Lines between servers: messages of other nodes, and answers of `lin-kv`. Bytes travel as base64. Never
-//! knows what the bytes say.
+//! Lines between servers: messages of other nodes, and answers of `lin-kv`. Bytes travel as base64.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -9,8 +8,9 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use straum::shared::Peer;
+use straum::shared::format::Message;
 
-use super::{kind_of, lin_kv};
+use super::lin_kv;
 
 /// A line that no client wrote.
 #[derive(Debug)]
@@ -94,6 +94,16 @@ pub(super) fn write_to_peer(src: &str, dest: &str, bytes: &[u8], out: &mut Vec<u
     // Nothing can fail here: a `Vec` takes every byte.
     writeln!(out, r#"{{"src":{src},"dest":{dest},"body":{{"type":"{kind}","bytes":"{text}"}}}}"#)
         .ok();
+}
+
+/// The type of a message to a peer, for whoever looks at the network.
+fn kind_of(bytes: &[u8]) -> &'static str {
+    match Message::read(bytes) {
+        Ok(Message::Tell { .. }) => "straum_tell",
+        Ok(Message::Forward(_)) => "straum_forward",
+        Ok(Message::Alive) => "straum_alive",
+        Err(_) => "straum",
+    }
 }
 
 /// Bytes as text that JSON need not escape.

@@ -1,4 +1,4 @@
-//! Running the real binary. Never judges what it answers.
+//! Running the real binary.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::expect_used, reason = "a test may fail")]

@@ -4,12 +4,14 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+mod adapter;
+
 use std::fmt::Write;
 use std::path::Path;
 
 use maelstrom_kafka::ClusterNode;
 use straum::shared::{Bug, Member};
-use straum_check::cluster::simulated::{Node, Simulated};
+use straum_check::cluster::simulated::Simulated;
 use straum_check::fault;
 use straum_check::history;
 use straum_check::judge::{Demands, Verdict, judge};
@@ -17,7 +19,9 @@ use straum_check::measure::measure;
 use straum_check::network::{Distribution, NetworkSettings};
 use straum_check::report;
 use straum_check::run::{Record, Settings, run};
-use straum_check::time::{MILLISECOND, Nanos, SECOND};
+use straum_check::time::{MILLISECOND, SECOND};
+
+use adapter::Adapter;
 
 /// How many bytes of messages a poll may return.
 const MAX_POLL_BYTES: u64 = 4 << 20;
@@ -27,11 +31,11 @@ pub(crate) fn settings(seed: u64) -> Settings {
     Settings {
         node_count: 2,
         concurrency: 6,
-        time_limit: 5 * SECOND,
+        time_limit_ns: 5 * SECOND,
         rate: 100.0,
         network: NetworkSettings::default(),
         faults: Vec::new(),
-        fault_interval: SECOND,
+        fault_interval_ns: SECOND,
         key_count: 5,
         max_writes_per_key: 32,
         seed,
@@ -49,7 +53,7 @@ pub(crate) fn hard_settings(seed: u64) -> Settings {
     settings.network.distribution = Distribution::Exponential;
     settings.network.loss = *rng.choice(&[0.0, 0.02, 0.1]).unwrap();
     settings.network.duplication = *rng.choice(&[0.0, 0.02, 0.2]).unwrap();
-    settings.fault_interval = *rng.choice(&[300, 1000, 2000]).unwrap() * MILLISECOND;
+    settings.fault_interval_ns = *rng.choice(&[300, 1000, 2000]).unwrap() * MILLISECOND;
     settings.faults = FAULTS.into_iter().filter(|_| rng.bool()).collect();
     settings
 }
@@ -107,7 +111,7 @@ fn tell(settings: &Settings, record: &Record, verdict: &Verdict, story: &str) ->
     let folder = std::env::temp_dir().join(format!("straum-seed-{}", settings.seed));
     // Once more, this time with every message.
     let settings = Settings {
-        network: NetworkSettings { journal_limit: 100_000, ..settings.network },
+        network: NetworkSettings { trace_limit: 100_000, ..settings.network },
         ..settings.clone()
     };
     write_report(&settings, &simulate(&settings, None), verdict, &folder);
@@ -126,53 +130,22 @@ fn write_report(settings: &Settings, record: &Record, verdict: &Verdict, folder:
     std::fs::create_dir_all(folder).unwrap();
     let mut file = std::fs::File::create(folder.join("history.jsonl")).unwrap();
     history::file::write(&record.history, &mut file).unwrap();
-    let messages = record.journal.iter().map(|message| format!("{message:?}\n"));
+    let messages = record.trace.iter().map(|message| format!("{message:?}\n"));
     std::fs::write(folder.join("messages.txt"), messages.collect::<String>()).unwrap();
     let run = report::Run {
         options: &[("settings".to_owned(), format!("{settings:?}"))],
         command: "cargo test -p maelstrom-kafka --test simulation",
         seed: Some(settings.seed),
         started: "on a virtual clock",
-        elapsed: record.elapsed,
+        elapsed_ns: record.elapsed_ns,
         node_count: settings.node_count,
         history: &record.history,
         verdict,
         measures: &measure(&record.history),
         counts: &record.counts,
-        journal: &record.journal,
+        trace: &record.trace,
         stderr_tails: &vec![String::new(); settings.node_count],
         out: folder,
     };
     report::write_all(&run).unwrap();
-}
-
-struct Adapter(ClusterNode);
-
-impl Node for Adapter {
-    fn receive(&mut self, now: Nanos, line: &[u8], out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.handle(now, line, &mut bytes).ok();
-        self.say(&bytes, out);
-    }
-
-    fn next_timer(&self) -> Option<Nanos> {
-        self.0.wake_at_ns()
-    }
-
-    fn on_timer(&mut self, now: Nanos, out: &mut Vec<Vec<u8>>) {
-        let mut bytes = Vec::new();
-        self.0.wake(now, &mut bytes);
-        self.say(&bytes, out);
-    }
-}
-
-impl Adapter {
-    fn say(&self, bytes: &[u8], out: &mut Vec<Vec<u8>>) {
-        assert_eq!(self.0.failure(), None);
-        out.extend(
-            bytes
-                .split_inclusive(|byte| *byte == b'\n')
-                .map(|line| line.strip_suffix(b"\n").unwrap().to_vec()),
-        );
-    }
 }

@@ -146,8 +146,8 @@ mod tests {
             node: 1,
             group: None,
             last: false,
-            invoked: 10,
-            completed: 20,
+            invoked_ns: 10,
+            completed_ns: 20,
             outcome,
             action,
         }

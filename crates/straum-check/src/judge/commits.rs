@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::findings::Findings;
-use super::kind::Kind;
+use super::names::AnomalyName;
 use super::words::{Words, committed};
 use crate::history::{Action, History, KeyId, Offset, Operation, Outcome};
 use crate::time::Nanos;
@@ -59,8 +59,8 @@ fn never_asked<'h>(history: &'h History, findings: &mut Findings<'h>) {
     for List { index, operation, committed, .. } in lists(history) {
         for &(key, offset) in committed {
             let first = asked[key as usize].get(&offset);
-            if first.is_none_or(|&invoked| invoked > operation.completed) {
-                findings.add(Kind::CommitNeverAsked, Some(key), &[index], || {
+            if first.is_none_or(|&invoked_ns| invoked_ns > operation.completed_ns) {
+                findings.add(AnomalyName::CommitNeverAsked, Some(key), &[index], || {
                     let (key, by) = (words.key(key), words.by(index));
                     format!(
                         "{key}: offset {offset} was listed as committed ({by}), but no commit had asked \
@@ -78,7 +78,7 @@ fn first_asked(history: &History) -> Vec<HashMap<Offset, Nanos>> {
     for operation in &history.operations {
         if let Action::Commit { offsets } = &operation.action {
             for &(key, offset) in offsets {
-                asked[key as usize].entry(offset).or_insert(operation.invoked);
+                asked[key as usize].entry(offset).or_insert(operation.invoked_ns);
             }
         }
     }
@@ -86,7 +86,7 @@ fn first_asked(history: &History) -> Vec<HashMap<Offset, Nanos>> {
 }
 
 fn went_back<'h>(history: &'h History, findings: &mut Findings<'h>) {
-    let mut clients: HashMap<(u32, u32), Told> = HashMap::new();
+    let mut clients: HashMap<(u32, u32), Highest> = HashMap::new();
     for (index, operation) in history.operations.iter().enumerate() {
         let client = (operation.process, operation.node);
         if let Some(list) = list(index, operation) {
@@ -113,11 +113,11 @@ fn acknowledged(operation: &Operation) -> Option<&[(KeyId, Offset)]> {
     }
 }
 
-/// The highest committed offset of each key that a client was told of by a node.
+/// The highest committed offset of each key, of those that somebody was told of.
 #[derive(Default)]
-struct Told(HashMap<KeyId, Said>);
+struct Highest(HashMap<KeyId, Said>);
 
-impl Told {
+impl Highest {
     fn raise(&mut self, operation: usize, key: KeyId, offset: Offset) {
         let said = Said { offset, operation };
         let highest = self.0.entry(key).or_insert(said);
@@ -138,7 +138,7 @@ impl Told {
         if let Some(Said { offset, operation }) =
             before.filter(|before| answer < Some(before.offset))
         {
-            findings.add(Kind::CommitWentBack, Some(key), &[operation, list], || {
+            findings.add(AnomalyName::CommitWentBack, Some(key), &[operation, list], || {
                 let how = match history.operations[operation].action {
                     Action::Commit { .. } => "a commit by the same client was acknowledged",
                     _ => "the same client was told of it",
@@ -162,11 +162,11 @@ fn missing<'h>(history: &'h History, findings: &mut Findings<'h>) {
     for list in final_lists(history).into_values() {
         let highest = highest_commits(history, &list);
         for (key, answer) in list.answers() {
-            let Some(commit) = highest.get(&key).filter(|commit| answer < Some(commit.offset))
+            let Some(commit) = highest.0.get(&key).filter(|commit| answer < Some(commit.offset))
             else {
                 continue;
             };
-            findings.add(Kind::CommitMissing, Some(key), &[commit.operation, list.index], || {
+            findings.add(AnomalyName::CommitMissing, Some(key), &[commit.operation, list.index], || {
                 let (key, by) = (words.key(key), words.by(commit.operation));
                 let (offset, answer) = (commit.offset, committed(answer));
                 format!(
@@ -187,18 +187,14 @@ fn final_lists(history: &History) -> BTreeMap<u32, List<'_>> {
 }
 
 /// The highest commit, by key, that was acknowledged before a list was asked for.
-fn highest_commits(history: &History, list: &List<'_>) -> HashMap<KeyId, Said> {
-    let mut highest: HashMap<KeyId, Said> = HashMap::new();
+fn highest_commits(history: &History, list: &List<'_>) -> Highest {
+    let mut highest = Highest::default();
     for (index, operation) in history.operations.iter().enumerate() {
-        if operation.completed >= list.operation.invoked {
+        if operation.completed_ns >= list.operation.invoked_ns {
             continue;
         }
         for &(key, offset) in acknowledged(operation).unwrap_or_default() {
-            let said = Said { offset, operation: index };
-            let known = highest.entry(key).or_insert(said);
-            if known.offset < offset {
-                *known = said;
-            }
+            highest.raise(index, key, offset);
         }
     }
     highest

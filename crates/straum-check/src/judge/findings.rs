@@ -1,7 +1,7 @@
 //! Collects anomalies: counts all of them, keeps the earliest few of each kind. Never decides what is
 //! one. However many there are, it stays small, and it words only what it keeps.
 
-use super::kind::{KINDS, Kind};
+use super::names::{AnomalyName, NAMES};
 use super::{Anomaly, EXAMPLES, Finding};
 use crate::history::{History, KeyId};
 use crate::time::Nanos;
@@ -9,7 +9,7 @@ use crate::time::Nanos;
 pub(super) struct Findings<'h> {
     history: &'h History,
     /// By kind.
-    kept: [Kept; KINDS.len()],
+    kept: [Kept; NAMES.len()],
 }
 
 #[derive(Default)]
@@ -27,13 +27,14 @@ impl<'h> Findings<'h> {
     /// Adds an anomaly that showed when the last of its evidence was complete.
     pub(super) fn add(
         &mut self,
-        kind: Kind,
+        kind: AnomalyName,
         key: Option<KeyId>,
         evidence: &[usize],
         text: impl FnOnce() -> String,
     ) {
-        let completed = evidence.iter().map(|&index| self.history.operations[index].completed);
-        let at_ns = completed.max().unwrap_or_default();
+        let completed_ns =
+            evidence.iter().map(|&index| self.history.operations[index].completed_ns);
+        let at_ns = completed_ns.max().unwrap_or_default();
         self.add_at(kind, at_ns, || {
             let mut evidence = evidence.to_vec();
             evidence.sort_unstable();
@@ -43,7 +44,12 @@ impl<'h> Findings<'h> {
     }
 
     /// Adds an anomaly that showed at a time of its own.
-    pub(super) fn add_at(&mut self, kind: Kind, at_ns: Nanos, make: impl FnOnce() -> Anomaly) {
+    pub(super) fn add_at(
+        &mut self,
+        kind: AnomalyName,
+        at_ns: Nanos,
+        make: impl FnOnce() -> Anomaly,
+    ) {
         let kept = &mut self.kept[kind as usize];
         kept.count += 1;
         let place = kept.examples.partition_point(|earlier| earlier.at_ns <= at_ns);
@@ -55,7 +61,7 @@ impl<'h> Findings<'h> {
 
     /// Worst first.
     pub(super) fn into_findings(self) -> Vec<Finding> {
-        let all = KINDS.into_iter().zip(self.kept);
+        let all = NAMES.into_iter().zip(self.kept);
         let found = all.filter(|(_, kept)| kept.count > 0);
         found
             .map(|((_, name, meaning), Kept { count, examples })| Finding {
@@ -70,7 +76,7 @@ impl<'h> Findings<'h> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXAMPLES, Findings, Kind};
+    use super::{AnomalyName, EXAMPLES, Findings};
     use crate::history::History;
     use crate::judge::Anomaly;
 
@@ -80,7 +86,7 @@ mod tests {
         let mut findings = Findings::new(&history);
         for at_ns in (0..1_000).rev() {
             let text = String::new();
-            findings.add_at(Kind::Unseen, at_ns, || Anomaly {
+            findings.add_at(AnomalyName::Unseen, at_ns, || Anomaly {
                 text,
                 key: None,
                 at_ns,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::findings::Findings;
-use super::kind::Kind;
 use super::log::Log;
+use super::names::AnomalyName;
 use super::words::{Words, message};
 use crate::history::{Action, History, KeyId, Offset, Outcome};
 
@@ -80,7 +80,7 @@ fn unprocessed<'h>(
         let beyond = reading.assigned.iter().find(|(position, _)| *position > offset);
         let evidence: Vec<_> =
             [send].into_iter().chain(beyond.map(|(_, assign)| *assign)).collect();
-        findings.add(Kind::Unprocessed, Some(key), &evidence, || {
+        findings.add(AnomalyName::Unprocessed, Some(key), &evidence, || {
             let beyond = beyond.map_or_else(String::new, |(position, assign)| {
                 format!("; {} resumed at offset {position} (op {assign})", words.process(*assign))
             });

@@ -33,7 +33,7 @@ pub(super) struct Log<'h> {
     /// For each place the earliest poll that returned something there or beyond, and at what offset.
     polled_from: Vec<Option<(usize, Offset)>>,
     ids: HashMap<Content<'h>, usize>,
-    /// Of the last polls that found nothing of this key, the one that asked from the lowest offset.
+    /// Of the final polls that found nothing of this key, the one that asked from the lowest offset.
     pub(super) found_empty: Option<(Offset, usize)>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Seen<'h> {
     pub(super) send: Option<usize>,
     /// The first poll that returned it.
     pub(super) poll: Option<usize>,
-    /// Whether one of the last polls returned it.
+    /// Whether one of the final polls returned it.
     pub(super) at_the_end: bool,
 }
 

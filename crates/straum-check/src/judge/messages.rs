@@ -2,8 +2,8 @@
 //! `invented`, `inconsistent-offsets`, `duplicate`. Never looks at the order in which a client saw them.
 
 use super::findings::Findings;
-use super::kind::Kind;
 use super::log::{Log, Place, Seen};
+use super::names::AnomalyName;
 use super::words::{Words, message};
 use crate::history::{Action, History, KeyId, Offset, Outcome};
 
@@ -45,10 +45,10 @@ impl Judge<'_, '_> {
 
     fn returned(&self, seen: &Seen<'_>, send: usize, poll: usize, findings: &mut Findings<'_>) {
         let operation = &self.history.operations[send];
-        if self.history.operations[poll].completed < operation.invoked {
+        if self.history.operations[poll].completed_ns < operation.invoked_ns {
             self.invented(seen, poll, "it had not been sent yet", findings);
         } else if matches!(operation.outcome, Outcome::Fail(_)) {
-            findings.add(Kind::AbortedRead, Some(self.key), &[send, poll], || {
+            findings.add(AnomalyName::AbortedRead, Some(self.key), &[send, poll], || {
                 format!(
                     "{}: the send of {} failed ({}), yet a poll returned it ({})",
                     self.words.key(self.key),
@@ -61,7 +61,7 @@ impl Judge<'_, '_> {
     }
 
     fn invented(&self, seen: &Seen<'_>, poll: usize, why: &str, findings: &mut Findings<'_>) {
-        findings.add(Kind::Invented, Some(self.key), &[poll], || {
+        findings.add(AnomalyName::Invented, Some(self.key), &[poll], || {
             format!(
                 "{}: a poll returned {} ({}), but {why}",
                 self.words.key(self.key),
@@ -87,7 +87,7 @@ impl Judge<'_, '_> {
             )
         };
         if let Some((poll, reached)) = self.log.first_poll_from(offset) {
-            findings.add(Kind::LostWrite, Some(self.key), &[send, poll], || {
+            findings.add(AnomalyName::LostWrite, Some(self.key), &[send, poll], || {
                 format!(
                     "{}, though one returned offset {reached} ({})",
                     start(),
@@ -95,7 +95,7 @@ impl Judge<'_, '_> {
                 )
             });
         } else if self.history.finished {
-            findings.add(Kind::Unseen, Some(self.key), &[send], || {
+            findings.add(AnomalyName::Unseen, Some(self.key), &[send], || {
                 format!("{}, and none got that far", start())
             });
         }
@@ -108,7 +108,7 @@ impl Judge<'_, '_> {
         for place in self.log.places.iter().filter(|place| place.offset >= from) {
             let seen = &self.log.messages[place.message];
             let Some(poll) = place.poll.filter(|_| !seen.at_the_end) else { continue };
-            findings.add(Kind::Vanished, Some(self.key), &[poll, empty], || {
+            findings.add(AnomalyName::Vanished, Some(self.key), &[poll, empty], || {
                 format!(
                     "{}: a poll returned {} at offset {} ({}), but at the end there is nothing from \
                      offset {from} on ({})",
@@ -126,7 +126,7 @@ impl Judge<'_, '_> {
         for places in self.log.places.chunk_by(|a, b| a.offset == b.offset) {
             let [one, other, ..] = places else { continue };
             findings.add(
-                Kind::InconsistentOffsets,
+                AnomalyName::InconsistentOffsets,
                 Some(self.key),
                 &[one.shown, other.shown],
                 || {
@@ -145,7 +145,7 @@ impl Judge<'_, '_> {
     fn duplicates(&self, findings: &mut Findings<'_>) {
         for places in self.log.places_by_message().chunk_by(|a, b| a.message == b.message) {
             let [one, other, ..] = places else { continue };
-            findings.add(Kind::Duplicate, Some(self.key), &[one.shown, other.shown], || {
+            findings.add(AnomalyName::Duplicate, Some(self.key), &[one.shown, other.shown], || {
                 format!(
                     "{}: a message is at two offsets: {} at offset {}, and at offset {}, {}",
                     self.words.key(self.key),

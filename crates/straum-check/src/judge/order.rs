@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use super::findings::Findings;
-use super::kind::Kind;
 use super::log::{Log, Place};
+use super::names::AnomalyName;
 use super::words::{Words, message};
 use crate::history::{Action, History, KeyId, Message, Offset, Operation, Outcome};
 
@@ -87,7 +87,7 @@ impl<'h> Judge<'_, 'h> {
         let Some(before) = sent.insert(key, Last { offset, operation: index }) else { return };
         if offset <= before.offset {
             let (earlier, before) = (before.offset, before.operation);
-            findings.add(Kind::NonmonotonicSend, Some(key), &[before, index], || {
+            findings.add(AnomalyName::NonmonotonicSend, Some(key), &[before, index], || {
                 let (key, by) = (self.words.key(key), self.words.by(index));
                 format!(
                     "{key}: a send got offset {offset} ({by}), though one by the same client before it \
@@ -132,10 +132,10 @@ impl<'h> Judge<'_, 'h> {
         };
         if first < due {
             let evidence: Vec<_> = before.into_iter().chain([index]).collect();
-            findings.add(Kind::NonmonotonicPoll, Some(key), &evidence, began);
+            findings.add(AnomalyName::NonmonotonicPoll, Some(key), &evidence, began);
         } else if let Some(skipped) = self.logs[key as usize].known_between(due, first) {
             let evidence: Vec<_> = before.into_iter().chain([skipped.shown, index]).collect();
-            findings.add(Kind::PollSkip, Some(key), &evidence, || {
+            findings.add(AnomalyName::PollSkip, Some(key), &evidence, || {
                 format!("{}, though {}", began(), self.stands(key, skipped))
             });
         }
@@ -151,9 +151,9 @@ impl<'h> Judge<'_, 'h> {
             )
         };
         if next <= one {
-            findings.add(Kind::IntNonmonotonicPoll, Some(key), &[index], followed);
+            findings.add(AnomalyName::IntNonmonotonicPoll, Some(key), &[index], followed);
         } else if let Some(skipped) = self.logs[key as usize].known_between(one + 1, next) {
-            findings.add(Kind::IntPollSkip, Some(key), &[skipped.shown, index], || {
+            findings.add(AnomalyName::IntPollSkip, Some(key), &[skipped.shown, index], || {
                 format!("{}, though {}", followed(), self.stands(key, skipped))
             });
         }

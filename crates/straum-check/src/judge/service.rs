@@ -2,7 +2,7 @@
 //! rules of the protocol. Never looks at what an answer says.
 
 use super::findings::Findings;
-use super::kind::Kind;
+use super::names::AnomalyName;
 use super::words::{Words, outcome};
 use super::{Anomaly, Demands, EXAMPLES};
 use crate::history::{Action, History, Operation, Outcome};
@@ -54,7 +54,7 @@ fn never_succeeds(history: &History, findings: &mut Findings<'_>) {
             succeeded |= operation.outcome == Outcome::Ok;
         }
         let Some((first, last)) = bounds.filter(|_| !succeeded) else { continue };
-        findings.add(Kind::NeverSucceeds, None, &[first, last], || {
+        findings.add(AnomalyName::NeverSucceeds, None, &[first, last], || {
             let why = outcome(&history.operations[last].outcome);
             let by = words.by(last);
             format!(
@@ -77,7 +77,7 @@ fn availability(history: &History, demanded: f64, findings: &mut Findings<'_>) {
         return;
     }
     let evidence: Vec<_> = bad().map(|(index, _)| index).take(EXAMPLES).collect();
-    findings.add(Kind::Availability, None, &evidence, || {
+    findings.add(AnomalyName::Availability, None, &evidence, || {
         format!(
             "{} of {all} operations succeeded; the share demanded was {demanded}",
             all - bad_count

@@ -1,4 +1,4 @@
-//! How keys, messages and operations are called in what the judge says. Never decides.
+//! How keys, messages and operations are called in what the judge says.
 
 use crate::history::{Action, Error, History, KeyId, Offset, Outcome};
 

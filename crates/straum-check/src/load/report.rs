@@ -11,7 +11,7 @@ use crate::load::figures::{Figure, median};
 use crate::load::machine::Machine;
 use crate::load::node::Who;
 use crate::load::{catch_up, tail};
-use crate::test::command;
+use crate::tell::command;
 
 /// One figure of one mode: the medians.
 pub(crate) struct Row {

@@ -62,7 +62,7 @@ fn worst_key(tips: &Tips, poll: &Operation) -> Option<(Nanos, KeyId)> {
         let got = messages.iter().filter(|(of, _)| *of == key).flat_map(|(_, got)| got);
         let read = got.map(|(offset, _)| *offset).max().unwrap_or(wanted.saturating_sub(1));
         let passed = tips.passed(key, read.max(wanted.saturating_sub(1)));
-        (passed.map_or(0, |at| poll.invoked.saturating_sub(at)), key)
+        (passed.map_or(0, |at| poll.invoked_ns.saturating_sub(at)), key)
     });
     lags.max()
 }
@@ -81,7 +81,7 @@ impl Tips {
             .iter()
             .filter(|operation| operation.outcome == Outcome::Ok)
             .collect();
-        by_completion.sort_unstable_by_key(|operation| operation.completed);
+        by_completion.sort_unstable_by_key(|operation| operation.completed_ns);
         for operation in by_completion {
             tips.learn(operation);
         }
@@ -91,12 +91,12 @@ impl Tips {
     fn learn(&mut self, operation: &Operation) {
         match &operation.action {
             Action::Send { key, offset: Some(offset), .. } => {
-                self.reach(*key, *offset, operation.completed);
+                self.reach(*key, *offset, operation.completed_ns);
             }
             Action::Poll { messages, .. } => {
                 for (key, got) in messages {
                     if let Some(offset) = got.iter().map(|(offset, _)| *offset).max() {
-                        self.reach(*key, offset, operation.completed);
+                        self.reach(*key, offset, operation.completed_ns);
                     }
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Kind, asks_a_node, milliseconds};
+use super::{OperationKind, asks_a_node, milliseconds};
 use crate::history::{History, Operation, Outcome};
 use crate::time::Nanos;
 
@@ -37,11 +37,11 @@ impl Latency {
 }
 
 /// The latencies of each kind that has any.
-pub(super) fn by_kind(history: &History) -> BTreeMap<Kind, Latency> {
-    let mut spans: BTreeMap<Kind, Vec<Nanos>> = BTreeMap::new();
+pub(super) fn by_kind(history: &History) -> BTreeMap<OperationKind, Latency> {
+    let mut spans: BTreeMap<OperationKind, Vec<Nanos>> = BTreeMap::new();
     for operation in &history.operations {
         if let Some(span) = of(operation) {
-            spans.entry(Kind::of(operation)).or_default().push(span);
+            spans.entry(OperationKind::of(operation)).or_default().push(span);
         }
     }
     spans.into_iter().filter_map(|(kind, spans)| Some((kind, Latency::of(spans)?))).collect()
@@ -50,7 +50,7 @@ pub(super) fn by_kind(history: &History) -> BTreeMap<Kind, Latency> {
 /// How long the operation took, if it asked a node and got a good answer.
 pub(super) fn of(operation: &Operation) -> Option<Nanos> {
     (operation.outcome == Outcome::Ok && asks_a_node(operation))
-        .then(|| operation.completed.saturating_sub(operation.invoked))
+        .then(|| operation.completed_ns.saturating_sub(operation.invoked_ns))
 }
 
 /// The smallest span that `percent` of all do not exceed; none of nothing.

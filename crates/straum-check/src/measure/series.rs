@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::lag::PollLag;
-use super::{Kind, end, float, latency, milliseconds, requests_of_workload};
+use super::{OperationKind, end, float, latency, milliseconds, requests_of_workload};
 use crate::history::{History, Outcome};
 use crate::time::{MILLISECOND, Nanos, seconds};
 
@@ -22,7 +22,7 @@ pub struct Series {
     /// Operations of the workload by when they ended; the final polls are left out.
     pub rates: Rates,
     /// Latencies by when the operation began.
-    pub latencies: BTreeMap<Kind, LatencySeries>,
+    pub latencies: BTreeMap<OperationKind, LatencySeries>,
     /// The worst lag of the polls that began then; none without polls.
     pub worst_lag_ms: Vec<Option<f64>>,
 }
@@ -113,7 +113,7 @@ fn rates(history: &History, grid: &Grid) -> Rates {
             Outcome::Fail(_) => 1,
             Outcome::Info(_) => 2,
         };
-        counts[outcome][grid.place(operation.completed)] += 1;
+        counts[outcome][grid.place(operation.completed_ns)] += 1;
     }
     let [ok_per_s, fail_per_s, info_per_s] = counts.map(|counts| {
         counts.iter().enumerate().map(|(i, &count)| float(count) / grid.width_s(i)).collect()
@@ -121,13 +121,14 @@ fn rates(history: &History, grid: &Grid) -> Rates {
     Rates { ok_per_s, fail_per_s, info_per_s }
 }
 
-fn latencies(history: &History, grid: &Grid) -> BTreeMap<Kind, LatencySeries> {
-    let mut spans: BTreeMap<Kind, Vec<Vec<Nanos>>> = BTreeMap::new();
+fn latencies(history: &History, grid: &Grid) -> BTreeMap<OperationKind, LatencySeries> {
+    let mut spans: BTreeMap<OperationKind, Vec<Vec<Nanos>>> = BTreeMap::new();
     for operation in &history.operations {
         if let Some(span) = latency::of(operation) {
-            let by_place =
-                spans.entry(Kind::of(operation)).or_insert_with(|| vec![Vec::new(); grid.count]);
-            by_place[grid.place(operation.invoked)].push(span);
+            let by_place = spans
+                .entry(OperationKind::of(operation))
+                .or_insert_with(|| vec![Vec::new(); grid.count]);
+            by_place[grid.place(operation.invoked_ns)].push(span);
         }
     }
     spans.into_iter().map(|(kind, by_place)| (kind, latency_series(by_place))).collect()
@@ -147,8 +148,8 @@ fn latency_series(by_place: Vec<Vec<Nanos>>) -> LatencySeries {
 fn worst_lags(history: &History, lags: &[PollLag], grid: &Grid) -> Vec<Option<f64>> {
     let mut worst: Vec<Option<Nanos>> = vec![None; grid.count];
     for lag in lags {
-        let invoked = history.operations[lag.operation].invoked;
-        let place = &mut worst[grid.place(invoked)];
+        let invoked_ns = history.operations[lag.operation].invoked_ns;
+        let place = &mut worst[grid.place(invoked_ns)];
         *place = (*place).max(Some(lag.span));
     }
     worst.into_iter().map(|span| span.map(milliseconds)).collect()

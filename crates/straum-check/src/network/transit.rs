@@ -7,7 +7,7 @@ use std::collections::{BinaryHeap, HashSet, VecDeque};
 use fastrand::Rng;
 
 use super::counts::between_servers;
-use super::{Address, Counts, Distribution, Envelope, Journaled};
+use super::{Address, Counts, Distribution, Envelope, Traced};
 use crate::time::Nanos;
 
 /// How the network treats messages between nodes, and between nodes and services, both ways. What
@@ -22,8 +22,8 @@ pub struct NetworkSettings {
     pub loss: f64,
     /// The share of messages that arrive twice, 0 to 1.
     pub duplication: f64,
-    /// How many messages are journaled, from the first on.
-    pub journal_limit: usize,
+    /// How many messages are traced, from the first on.
+    pub trace_limit: usize,
 }
 
 /// The network. The same calls with the same seed give the same deliveries.
@@ -40,7 +40,7 @@ pub struct Network {
     /// Links between nodes, both directions of each.
     cut: HashSet<(u32, u32)>,
     counts: Counts,
-    journal: Vec<Journaled>,
+    trace: Vec<Traced>,
 }
 
 /// A message on its way. Ordered by when it arrives, then by when it was sent.
@@ -48,7 +48,7 @@ pub struct Network {
 struct InTransit {
     due: Nanos,
     number: u64,
-    journaled: Option<usize>,
+    traced: Option<usize>,
     envelope: Envelope,
 }
 
@@ -89,34 +89,34 @@ impl Network {
             next: 0,
             cut: HashSet::new(),
             counts: Counts::default(),
-            journal: Vec::new(),
+            trace: Vec::new(),
         }
     }
 
     /// Takes a message in. Times never go back from one call to the next.
     pub fn send(&mut self, now: Nanos, envelope: Envelope) {
         self.counts.add(&envelope);
-        let journaled = self.note(now, &envelope);
+        let traced = self.note(now, &envelope);
         if !between_servers(&envelope) {
-            return self.schedule(now, 0, journaled, envelope);
+            return self.schedule(now, 0, traced, envelope);
         }
         if self.happens(self.settings.loss) {
             return;
         }
         if self.happens(self.settings.duplication) {
             let latency = self.draw_latency();
-            self.schedule(now, latency, journaled, envelope.clone());
+            self.schedule(now, latency, traced, envelope.clone());
         }
         let latency = self.draw_latency();
-        self.schedule(now, latency, journaled, envelope);
+        self.schedule(now, latency, traced, envelope);
     }
 
     fn note(&mut self, now: Nanos, envelope: &Envelope) -> Option<usize> {
-        let index = self.journal.len();
-        if index >= self.settings.journal_limit {
+        let index = self.trace.len();
+        if index >= self.settings.trace_limit {
             return None;
         }
-        self.journal.push(Journaled { sent: now, received: None, envelope: envelope.clone() });
+        self.trace.push(Traced { sent_ns: now, received_ns: None, envelope: envelope.clone() });
         Some(index)
     }
 
@@ -128,15 +128,9 @@ impl Network {
         self.settings.distribution.draw(self.settings.latency, &mut self.rng)
     }
 
-    fn schedule(
-        &mut self,
-        now: Nanos,
-        latency: Nanos,
-        journaled: Option<usize>,
-        envelope: Envelope,
-    ) {
+    fn schedule(&mut self, now: Nanos, latency: Nanos, traced: Option<usize>, envelope: Envelope) {
         let due = now.saturating_add(latency);
-        let message = InTransit { due, number: self.next, journaled, envelope };
+        let message = InTransit { due, number: self.next, traced, envelope };
         self.next += 1;
         if latency > 0 {
             self.delayed.push(Reverse(message));
@@ -161,8 +155,8 @@ impl Network {
             if self.is_cut(&message.envelope) {
                 continue;
             }
-            if let Some(index) = message.journaled {
-                self.journal[index].received.get_or_insert(message.due);
+            if let Some(index) = message.traced {
+                self.trace[index].received_ns.get_or_insert(message.due);
             }
             return Some(message.envelope);
         }
@@ -220,8 +214,8 @@ impl Network {
     }
 
     /// The first messages.
-    pub fn journal(&self) -> &[Journaled] {
-        &self.journal
+    pub fn trace(&self) -> &[Traced] {
+        &self.trace
     }
 }
 
@@ -363,15 +357,15 @@ mod tests {
     }
 
     #[test]
-    fn the_journal_holds_the_first_messages_and_when_they_arrived() {
-        let settings = NetworkSettings { journal_limit: 2, ..slow(Distribution::Constant) };
+    fn the_trace_holds_the_first_messages_and_when_they_arrived() {
+        let settings = NetworkSettings { trace_limit: 2, ..slow(Distribution::Constant) };
         let mut network = Network::new(settings, 1);
         network.cut(0, 1);
         network.send(1, message(N0, KV, 0));
         network.send(2, message(N0, N1, 1));
         network.send(3, message(N0, KV, 2));
         drain(&mut network);
-        let times: Vec<_> = network.journal().iter().map(|j| (j.sent, j.received)).collect();
+        let times: Vec<_> = network.trace().iter().map(|j| (j.sent_ns, j.received_ns)).collect();
         assert_eq!(times, [(1, Some(1 + 10 * MILLISECOND)), (2, None)]);
     }
 }

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use super::diagram;
+use super::diagram::sequence::{self, Around, Shown};
 use super::figures::{count, moment, span};
 use super::html::escape;
 use super::operations::{answered, asked, name, outcome};
-use super::sequence::{self, Around, Shown};
 use super::{Run, figures};
 use crate::judge::{Anomaly, Finding};
 
@@ -107,15 +107,15 @@ fn row(run: &Run<'_>, anomaly: &Anomaly, index: usize) -> String {
          <td><b class=\"outcome {outcome}\">{outcome}</b></td><td>{}</td><td>{}</td></tr>",
         operation.process,
         operation.node,
-        moment(operation.invoked),
-        span(operation.completed.saturating_sub(operation.invoked)),
+        moment(operation.invoked_ns),
+        span(operation.completed_ns.saturating_sub(operation.invoked_ns)),
         escape(&asked(run.history, operation, anomaly.key)),
         escape(&answered(run.history, operation, anomaly.key))
     )
 }
 
 fn messages_around(run: &Run<'_>, around: &Around) -> String {
-    let untold = match (around.retold, run.journal.is_empty()) {
+    let untold = match (around.retold, run.trace.is_empty()) {
         (false, _) => "",
         (true, true) => " Drawn from the history, which has no messages among servers.",
         (true, false) => {

@@ -1,15 +1,19 @@
 //! A sequence diagram: a line for each party, an arrow for each message, time downwards, not to
 //! scale. Never chooses what it shows.
 
+mod retold;
+mod rows;
+pub(super) mod sequence;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use self::rows::{Row, What, arrival, rows};
+use self::sequence::Shown;
 use super::figures::{moment, shorten, span};
 use super::html::escape;
-use super::rows::{Row, What, arrival, rows};
-use super::sequence::Shown;
 use crate::history::Fault;
 use crate::measure::float;
 use crate::network::{Address, Envelope};
@@ -141,7 +145,7 @@ fn mark(svg: &mut String, columns: &Columns, y: f64, text: &str, class: &str) {
 fn arrow(svg: &mut String, columns: &Columns, shown: &Shown, from_y: f64, to_y: f64) {
     let envelope = &shown.message.envelope;
     let (from_x, to_x) = (columns.x(envelope.src), columns.x(envelope.dest));
-    let lost = shown.message.received.is_none();
+    let lost = shown.message.received_ns.is_none();
     let class = match (lost, shown.proves) {
         (true, _) => "lost",
         (false, true) => "proof",
@@ -190,13 +194,15 @@ fn lost_path(from_x: f64, to_x: f64, y: f64) -> String {
 
 fn title(shown: &Shown) -> String {
     let message = &shown.message;
-    let arrival = match message.received {
-        Some(received) => format!("arrives after {}", span(received.saturating_sub(message.sent))),
+    let arrival = match message.received_ns {
+        Some(received) => {
+            format!("arrives after {}", span(received.saturating_sub(message.sent_ns)))
+        }
         None => "lost".to_owned(),
     };
     let envelope = &message.envelope;
     let body = shorten(&envelope.body, 600);
-    format!("{} to {}, {}, {arrival}\n{body}", envelope.src, envelope.dest, moment(message.sent))
+    format!("{} to {}, {}, {arrival}\n{body}", envelope.src, envelope.dest, moment(message.sent_ns))
 }
 
 /// The message's kind and what it says, above the tail of its arrow and before the next lifeline.

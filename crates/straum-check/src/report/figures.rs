@@ -17,7 +17,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `3 polls`, `1 poll`
-pub(super) fn plural(number: u64, noun: &str) -> String {
+pub fn plural(number: u64, noun: &str) -> String {
     plural_of(number, noun, &format!("{noun}s"))
 }
 

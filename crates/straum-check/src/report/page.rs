@@ -2,13 +2,14 @@
 
 use std::fmt::Write;
 
+use super::diagram::sequence;
 use super::figures::{count, moment, percent, plural, shorten, span, span_ms, three_digits};
 use super::html::escape;
 use super::summary::{faults, sentence};
-use super::{Run, anomalies, bars, lag_chart, latency_chart, rate_chart, sequence};
-use crate::history::{Rule, Violation};
+use super::{Run, anomalies, charts};
+use crate::history::Violation;
 use crate::judge::Validity;
-use crate::measure::Kind;
+use crate::measure::OperationKind;
 
 /// How many violations and faults are listed.
 const LISTED: usize = 20;
@@ -91,12 +92,12 @@ fn last_words(run: &Run<'_>) -> String {
 fn tiles(run: &Run<'_>) -> String {
     let measures = run.measures;
     let all = measures.all_operations;
-    let latency = |kind: Kind| match measures.latencies.get(&kind) {
+    let latency = |kind: OperationKind| match measures.latencies.get(&kind) {
         Some(latency) => (span_ms(latency.p99_ms), format!("p50 {}", span_ms(latency.p50_ms))),
         None => ("none".to_owned(), "no good answer".to_owned()),
     };
-    let (send_p99, send_p50) = latency(Kind::Send);
-    let (poll_p99, poll_p50) = latency(Kind::Poll);
+    let (send_p99, send_p50) = latency(OperationKind::Send);
+    let (poll_p99, poll_p50) = latency(OperationKind::Poll);
     let mut html = String::from("<div class=\"tiles\">");
     let rate = format!("{} a second in the workload", three_digits(run.rate_per_s()));
     tile(&mut html, "operations", &count(all.sum()), &rate);
@@ -152,9 +153,9 @@ fn charts(run: &Run<'_>) -> String {
     format!(
         "<section><h2>Over time</h2>{}<div class=\"grid\">{}{}{}</div></section>\n",
         fault_legend(run),
-        rate_chart::figure_of(run),
-        lag_chart::figure_of(run),
-        latency_chart::figures(run)
+        charts::rate::figure_of(run),
+        charts::lag::figure_of(run),
+        charts::latency::figures(run)
     )
 }
 
@@ -168,7 +169,7 @@ fn fault_legend(run: &Run<'_>) -> String {
     }
     let entries: Vec<(String, &str)> = kinds
         .into_iter()
-        .map(|kind| (format!("shade {}", super::chart::fault_class(kind)), kind))
+        .map(|kind| (format!("shade {}", charts::fault_class(kind)), kind))
         .collect();
     let entries: Vec<(&str, &str)> =
         entries.iter().map(|(class, kind)| (class.as_str(), *kind)).collect();
@@ -178,7 +179,7 @@ fn fault_legend(run: &Run<'_>) -> String {
 fn operations(run: &Run<'_>) -> String {
     let measures = run.measures;
     let mut rows = String::new();
-    for kind in Kind::ALL {
+    for kind in OperationKind::ALL {
         let outcomes = measures.operations.get(&kind).copied().unwrap_or_default();
         let latency = measures.latencies.get(&kind);
         let _ = write!(rows, "<tr><th scope=\"row\">{}</th>", kind.name());
@@ -198,7 +199,7 @@ fn operations(run: &Run<'_>) -> String {
     format!(
         "<section><h2>In sum</h2><div class=\"grid\">{}{}</div></section>\n",
         super::html::figure("Operations and their latencies", "", &table),
-        bars::messages_by_kind(run)
+        charts::bars::messages_by_kind(run)
     )
 }
 
@@ -216,21 +217,10 @@ fn violation(violation: &Violation) -> String {
         moment(violation.at_ns),
         violation.node,
         count(violation.line_number),
-        rule_name(violation.rule),
+        violation.rule.name(),
         escape(&shorten(&violation.text, 300)),
         escape(&shorten(&violation.line, 200))
     )
-}
-
-fn rule_name(rule: Rule) -> &'static str {
-    match rule {
-        Rule::NotJson => "not-json",
-        Rule::MalformedEnvelope => "malformed-envelope",
-        Rule::UnknownDestination => "unknown-destination",
-        Rule::LateReply => "late-reply",
-        Rule::MalformedReply => "malformed-reply",
-        Rule::UnexpectedReply => "unexpected-reply",
-    }
 }
 
 fn fault_list(run: &Run<'_>) -> String {

@@ -12,8 +12,8 @@ fn completed(snapshot: &Snapshot) -> u64 {
 }
 
 /// `  12.0 s of 20 s   1,003/s   ok 12,034   fail 0   info 3   now: kill n1`. Before and after the
-/// workload there is neither a limit nor a rate to hold: `  15.1 s   last polls   ok 12,034 …`.
-pub fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
+/// workload there is neither a limit nor a rate to hold: `  15.1 s   final polls   ok 12,034 …`.
+fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
     let faults = if now.faults.is_empty() {
         String::new()
     } else {
@@ -27,7 +27,7 @@ pub fn progress_line(now: &Snapshot, rate_per_s: f64) -> String {
     };
     format!(
         "{:6.1} s {how_far}   ok {}   fail {}   info {}{faults}",
-        seconds(now.elapsed),
+        seconds(now.elapsed_ns),
         count(now.ok),
         count(now.fail),
         count(now.info),
@@ -62,21 +62,21 @@ impl<W: Write> Progress<W> {
     }
 
     /// When the next line is due; [`show`](Self::show) shows nothing before.
-    pub fn due(&self) -> Nanos {
-        self.shown.elapsed + if self.redraws { 200 * MILLISECOND } else { 5 * SECOND }
+    fn due(&self) -> Nanos {
+        self.shown.elapsed_ns + if self.redraws { 200 * MILLISECOND } else { 5 * SECOND }
     }
 
     /// Shows how far the run is, if it is time to. That nobody may read it is no reason to stop.
     pub fn show(&mut self, now: &Snapshot) {
-        if now.elapsed < self.shown.elapsed {
+        if now.elapsed_ns < self.shown.elapsed_ns {
             // The workload has begun, and time counts from there.
             self.shown = Snapshot::default();
         }
-        if now.elapsed < self.due() {
+        if now.elapsed_ns < self.due() {
             return;
         }
         let done = completed(now).saturating_sub(completed(&self.shown));
-        let rate_per_s = float(done) / seconds(now.elapsed - self.shown.elapsed);
+        let rate_per_s = float(done) / seconds(now.elapsed_ns - self.shown.elapsed_ns);
         let line = progress_line(now, rate_per_s);
         let _ = if self.redraws {
             write!(self.writer, "\r\x1b[K{}", shorten(&line, WIDTH_CHARS))
@@ -102,7 +102,7 @@ mod tests {
 
     fn snapshot(at_s: Nanos, ok: u64) -> Snapshot {
         Snapshot {
-            elapsed: at_s * SECOND,
+            elapsed_ns: at_s * SECOND,
             limit: 20 * SECOND,
             phase: "workload",
             ok,
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn outside_the_workload_the_phase_is_told_and_no_limit() {
         let mut now = snapshot(25, 7);
-        now.phase = "last polls";
-        assert_eq!(progress_line(&now, 0.599), "  25.0 s   last polls   ok 7   fail 0   info 0");
+        now.phase = "final polls";
+        assert_eq!(progress_line(&now, 0.599), "  25.0 s   final polls   ok 7   fail 0   info 0");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Run;
 use crate::history::{Crash, Fault, Violation};
 use crate::judge::{Finding, Validity};
-use crate::measure::{Kind, Lag, Latency, Outcomes, Series};
+use crate::measure::{Lag, Latency, OperationKind, Outcomes, Series};
 use crate::time::{Nanos, seconds};
 
 /// The number of this form; another one when a name changes its meaning or goes away.
@@ -33,11 +33,11 @@ struct Results<'a> {
     options: BTreeMap<&'a str, &'a str>,
     finished: bool,
     crash: Option<&'a Crash>,
-    operations: &'a BTreeMap<Kind, Outcomes>,
+    operations: &'a BTreeMap<OperationKind, Outcomes>,
     all_operations: Outcomes,
     workload_operations: u64,
     ok_fraction: Option<f64>,
-    latencies: &'a BTreeMap<Kind, Latency>,
+    latencies: &'a BTreeMap<OperationKind, Latency>,
     worst_lag: Option<&'a Lag>,
     messages: Messages<'a>,
     faults: &'a [Fault],
@@ -90,7 +90,7 @@ fn results<'a>(run: &Run<'a>) -> Results<'a> {
         command_again: run.command_again(),
         seed: run.seed,
         started: run.started,
-        elapsed_s: seconds(run.elapsed),
+        elapsed_s: seconds(run.elapsed_ns),
         operations_per_s: run.rate_per_s(),
         node_count: run.node_count,
         options: run.options.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),

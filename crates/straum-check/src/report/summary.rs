@@ -7,7 +7,7 @@ use super::figures::{count, percent, plural, plural_of, shorten, span, span_ms, 
 use super::{Run, report_path};
 use crate::history::Crash;
 use crate::judge::{Finding, Validity};
-use crate::measure::{Kind, Latency, Outcomes};
+use crate::measure::{Latency, OperationKind, Outcomes};
 
 /// How many examples are told of the first, the second, … finding; others are only named.
 const EXAMPLES: [usize; 6] = [3, 2, 1, 1, 1, 1];
@@ -73,7 +73,7 @@ fn judged(run: &Run<'_>) -> String {
         "{what} in {} on {}, {} of workload",
         plural(run.measures.all_operations.sum(), "operation"),
         plural(run.node_count as u64, "node"),
-        span(run.elapsed)
+        span(run.elapsed_ns)
     )
 }
 
@@ -110,7 +110,7 @@ fn operations(run: &Run<'_>) -> Vec<String> {
     let measures = run.measures;
     let mut lines =
         vec![row("", ["ok", "fail", "info", "p50", "p95", "p99", "max"].map(String::from))];
-    for kind in Kind::ALL {
+    for kind in OperationKind::ALL {
         let outcomes = measures.operations.get(&kind).copied().unwrap_or_default();
         if outcomes.sum() > 0 {
             lines.push(operation_row(kind.name(), outcomes, measures.latencies.get(&kind)));
@@ -174,7 +174,7 @@ fn rate(run: &Run<'_>) -> String {
     format!(
         "workload    {} in {}: {} a second{after}",
         plural(measures.workload_operations, "operation"),
-        span(run.elapsed),
+        span(run.elapsed_ns),
         three_digits(run.rate_per_s())
     )
 }

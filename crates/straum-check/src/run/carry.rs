@@ -6,8 +6,8 @@ use crate::fault::Trouble;
 use crate::history::{Rule, Violation};
 use crate::network::{Address, Envelope, Service, read_line, write_line};
 use crate::run::REQUEST_TIMEOUT;
-use crate::run::bench::Bench;
 use crate::run::seats::Standing;
+use crate::run::stage::Stage;
 use crate::service::Services;
 use crate::time::{MILLISECOND, Nanos};
 
@@ -20,7 +20,7 @@ const SLACK: Nanos = 100 * MILLISECOND;
 /// How many violations are kept: a node that only writes nonsense must not fill the memory.
 const MAX_VIOLATIONS: usize = 10_000;
 
-impl<C: Cluster> Bench<'_, C> {
+impl<C: Cluster> Stage<'_, C> {
     pub(super) fn send(&mut self, now: Nanos, envelope: Envelope) {
         self.observer.sent(&envelope);
         self.network.send(now, envelope);
@@ -122,7 +122,7 @@ impl<C: Cluster> Bench<'_, C> {
                     Err((Rule::LateReply, text))
                 }
                 Some(Standing::Gone { .. }) => Ok(None),
-                Some(Standing::Bench | Standing::Seated(_)) => Ok(Some(envelope)),
+                Some(Standing::Starter | Standing::Seated(_)) => Ok(Some(envelope)),
             },
             Address::Node(_) | Address::Service(_) => Ok(Some(envelope)),
         }

@@ -4,9 +4,9 @@ use crate::cluster::Cluster;
 use crate::fault::Step;
 use crate::history::{Crash, Fault};
 use crate::network::{Address, Envelope};
-use crate::run::bench::Bench;
+use crate::run::stage::Stage;
 use crate::time::{Nanos, SECOND};
-use crate::workload::reply::{self, Kind, Reply};
+use crate::workload::reply::{self, Reply, Rpc};
 use crate::workload::request;
 
 /// How long a node may take to answer its `init`.
@@ -33,7 +33,7 @@ pub(super) enum State {
     Up,
 }
 
-impl<C: Cluster> Bench<'_, C> {
+impl<C: Cluster> Stage<'_, C> {
     pub(super) fn is_up(&self, node: usize) -> bool {
         self.nodes[node].state == State::Up
     }
@@ -83,7 +83,7 @@ impl<C: Cluster> Bench<'_, C> {
         if reply::in_reply_to(body) != Some(u64::from(self.nodes[node].life)) {
             return;
         }
-        match reply::read(Kind::Init, body) {
+        match reply::read(Rpc::Init, body) {
             Ok(Reply::Init) => self.nodes[node].state = State::Up,
             Ok(Reply::Error(error)) => {
                 let text = format!("refused its init: error {}: {}", error.code, error.text);

@@ -7,11 +7,11 @@ use crate::cluster::Cluster;
 use crate::history::{ABANDONED, Action, Error, Offset, Operation, Outcome, Rule};
 use crate::network::{Address, Envelope};
 use crate::run::REQUEST_TIMEOUT;
-use crate::run::bench::Bench;
 use crate::run::nodes::address;
+use crate::run::stage::Stage;
 use crate::time::Nanos;
 use crate::workload::client::{Client, Read, Request};
-use crate::workload::reply::{self, DEFINITE_CODES, Kind, Reply};
+use crate::workload::reply::{self, DEFINITE_CODES, Reply, Rpc};
 
 pub(super) struct Seat {
     pub(super) role: Role,
@@ -36,14 +36,14 @@ pub(super) enum Role {
 pub(super) struct Waiting {
     operation: usize,
     msg_id: u64,
-    kind: Kind,
+    kind: Rpc,
 }
 
 /// What has become of a client.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Standing {
     /// `c0`, which starts the nodes.
-    Bench,
+    Starter,
     /// It sits there.
     Seated(usize),
     /// It crashed, or gave up.
@@ -72,7 +72,7 @@ impl PartialOrd for Wakeup {
     }
 }
 
-impl<C: Cluster> Bench<'_, C> {
+impl<C: Cluster> Stage<'_, C> {
     /// A seat for each worker, bound to the nodes in turn, and one for each group.
     pub(super) fn take_seats(&mut self, groups: usize) {
         let workers = (0..self.settings.concurrency).map(|_| Role::Worker);
@@ -138,8 +138,8 @@ impl<C: Cluster> Bench<'_, C> {
             node: u32::try_from(client.node).unwrap_or(u32::MAX),
             group,
             last: self.phase.is_last(),
-            invoked: now,
-            completed: now,
+            invoked_ns: now,
+            completed_ns: now,
             outcome: Outcome::Ok,
             action,
         });
@@ -238,7 +238,7 @@ impl<C: Cluster> Bench<'_, C> {
             Outcome::Info(_) => self.progress.info += 1,
         }
         let operation = &mut self.history.operations[operation];
-        operation.completed = now;
+        operation.completed_ns = now;
         operation.outcome = outcome;
     }
 

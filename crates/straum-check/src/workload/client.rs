@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::history::{Action, KeyId, Offset};
-use crate::workload::reply::{Kind, Reply};
+use crate::workload::reply::{Reply, Rpc};
 use crate::workload::request;
 
 /// One client, bound to a node until it crashes or gets no answer.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub(crate) struct Client {
     /// Its number: `c<number>` on the network, and the process in the history.
     pub number: u32,
     /// The node it talks to.
@@ -21,11 +21,11 @@ pub struct Client {
 
 /// A request, ready to leave.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub(crate) struct Request {
     /// The body's number.
     pub msg_id: u64,
     /// What the reply must be.
-    pub kind: Kind,
+    pub kind: Rpc,
     /// The body, as JSON text.
     pub body: String,
     /// What goes into the history.
@@ -34,55 +34,55 @@ pub struct Request {
 
 impl Client {
     /// A client that has been assigned nothing.
-    pub fn new(number: u32, node: usize) -> Self {
+    pub(crate) fn new(number: u32, node: usize) -> Self {
         Self { number, node, positions: BTreeMap::new(), next_msg_id: 1 }
     }
 
     /// The next offset it wants of a key; none if it is not assigned.
-    pub fn position(&self, key: KeyId) -> Option<Offset> {
+    pub(crate) fn position(&self, key: KeyId) -> Option<Offset> {
         self.positions.get(&key).copied()
     }
 
     /// Sends a value.
-    pub fn send(&mut self, key: KeyId, value: u64) -> Request {
+    pub(crate) fn send(&mut self, key: KeyId, value: u64) -> Request {
         let msg_id = self.msg_id();
         Request {
             msg_id,
-            kind: Kind::Send,
+            kind: Rpc::Send,
             body: request::send(msg_id, key, value),
             action: Action::Send { key, value, offset: None },
         }
     }
 
     /// Polls everything it is assigned.
-    pub fn poll(&mut self) -> Request {
+    pub(crate) fn poll(&mut self) -> Request {
         let msg_id = self.msg_id();
         let from: Vec<(KeyId, Offset)> = self.positions.iter().map(|(&k, &o)| (k, o)).collect();
         Request {
             msg_id,
-            kind: Kind::Poll,
+            kind: Rpc::Poll,
             body: request::poll(msg_id, &from),
             action: Action::Poll { from, messages: Vec::new() },
         }
     }
 
     /// Commits offsets.
-    pub fn commit(&mut self, offsets: Vec<(KeyId, Offset)>) -> Request {
+    pub(crate) fn commit(&mut self, offsets: Vec<(KeyId, Offset)>) -> Request {
         let msg_id = self.msg_id();
         Request {
             msg_id,
-            kind: Kind::Commit,
+            kind: Rpc::Commit,
             body: request::commit(msg_id, &offsets),
             action: Action::Commit { offsets },
         }
     }
 
     /// Asks where to start reading keys, which it will be assigned when the answer comes.
-    pub fn assign(&mut self, keys: Vec<KeyId>) -> Request {
+    pub(crate) fn assign(&mut self, keys: Vec<KeyId>) -> Request {
         let msg_id = self.msg_id();
         Request {
             msg_id,
-            kind: Kind::List,
+            kind: Rpc::List,
             body: request::list(msg_id, &keys),
             action: Action::Assign {
                 keys,
@@ -94,7 +94,7 @@ impl Client {
     }
 
     /// Assigns keys from their beginning; no node is asked.
-    pub fn assign_from_beginning(&mut self, keys: Vec<KeyId>) -> Action {
+    pub(crate) fn assign_from_beginning(&mut self, keys: Vec<KeyId>) -> Action {
         self.positions = keys.iter().map(|&key| (key, 0)).collect();
         let positions = keys.iter().map(|&key| (key, 0)).collect();
         Action::Assign { keys, from_beginning: true, committed: Vec::new(), positions }
@@ -105,7 +105,7 @@ impl Client {
     ///
     /// # Errors
     /// What is wrong, if the reply speaks of keys that were not asked for.
-    pub fn take(&mut self, action: &mut Action, reply: Reply) -> Result<Read, String> {
+    pub(crate) fn take(&mut self, action: &mut Action, reply: Reply) -> Result<Read, String> {
         match (action, reply) {
             (Action::Send { offset, .. }, Reply::Send(got)) => *offset = Some(got),
             (Action::Poll { from, messages }, Reply::Poll(got)) => {
@@ -154,7 +154,7 @@ impl Client {
 }
 
 /// The last offset that was read of each key.
-pub type Read = Vec<(KeyId, Offset)>;
+pub(crate) type Read = Vec<(KeyId, Offset)>;
 
 /// Keys in a reply must be among those in the request, and only once.
 fn asked_for(

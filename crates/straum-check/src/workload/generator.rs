@@ -26,7 +26,7 @@ const KEYS_PER_ASSIGN: usize = 4;
 
 /// How keys come and go.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How many keys are written to at a time, at least 1 (`--key-count`).
     pub key_count: usize,
     /// How many messages a key gets before another takes its place (`--max-writes-per-key`).
@@ -41,7 +41,7 @@ pub struct Settings {
 
 /// What a client is to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Plan {
+pub(crate) enum Plan {
     /// Send this value.
     Send {
         /// The log.
@@ -64,7 +64,7 @@ pub enum Plan {
 
 /// Makes plans.
 #[derive(Debug)]
-pub struct Generator {
+pub(crate) struct Generator {
     settings: Settings,
     rng: Rng,
     /// How many messages each key has been given, and the group that reads it. A key is named by its
@@ -85,7 +85,7 @@ struct Key {
 
 impl Generator {
     /// Makes the plans that belong to `seed`.
-    pub fn new(settings: Settings, seed: u64) -> Self {
+    pub(crate) fn new(settings: Settings, seed: u64) -> Self {
         #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 53 bits")]
         let crashes_per_s = settings.concurrency as f64 / CRASH_INTERVAL_S;
         let mut generator = Self {
@@ -109,7 +109,7 @@ impl Generator {
     }
 
     /// The next plan.
-    pub fn next_plan(&mut self) -> Plan {
+    pub(crate) fn next_plan(&mut self) -> Plan {
         if self.rng.f64() < self.crash_share {
             return Plan::Crash(Box::new(self.next_request()));
         }
@@ -122,7 +122,7 @@ impl Generator {
     }
 
     /// Some active keys, chosen unevenly, for a client to read.
-    pub fn some_keys(&self, rng: &mut Rng) -> Vec<KeyId> {
+    pub(crate) fn some_keys(&self, rng: &mut Rng) -> Vec<KeyId> {
         let count = 1 + rng.usize(..KEYS_PER_ASSIGN);
         let mut keys: Vec<KeyId> =
             (0..count).map(|_| self.active[uneven(rng, self.active.len())]).collect();
@@ -132,17 +132,17 @@ impl Generator {
     }
 
     /// How many keys there are by now; keys are numbered from 0.
-    pub fn key_count(&self) -> KeyId {
+    pub(crate) fn key_count(&self) -> KeyId {
         KeyId::try_from(self.keys.len()).unwrap_or(KeyId::MAX)
     }
 
     /// The group that a key belongs to.
-    pub fn group_of(&self, key: KeyId) -> Option<u32> {
+    pub(crate) fn group_of(&self, key: KeyId) -> Option<u32> {
         self.keys.get(key as usize)?.group
     }
 
     /// All keys of a group so far.
-    pub fn group_keys(&self, group: u32) -> impl Iterator<Item = KeyId> {
+    pub(crate) fn group_keys(&self, group: u32) -> impl Iterator<Item = KeyId> {
         (0..).zip(&self.keys).filter(move |(_, key)| key.group == Some(group)).map(|(id, _)| id)
     }
 

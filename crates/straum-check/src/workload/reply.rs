@@ -12,7 +12,7 @@ use crate::history::{Error, KeyId, Message, Offset};
 
 /// What a reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Kind {
+pub(crate) enum Rpc {
     /// `init`.
     Init,
     /// `send`.
@@ -27,7 +27,7 @@ pub enum Kind {
 
 /// A good reply.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// `init_ok`.
     Init,
     /// `send_ok`.
@@ -45,10 +45,10 @@ pub enum Reply {
 /// The codes that say that an operation did not happen and will not. All others leave it open.
 ///
 /// Source: Maelstrom's `resources/errors.edn`.
-pub const DEFINITE_CODES: [i64; 9] = [1, 10, 11, 12, 14, 20, 21, 22, 30];
+pub(crate) const DEFINITE_CODES: [i64; 9] = [1, 10, 11, 12, 14, 20, 21, 22, 30];
 
 /// The request that a body says it answers; none if it is no reply.
-pub fn in_reply_to(body: &str) -> Option<u64> {
+pub(crate) fn in_reply_to(body: &str) -> Option<u64> {
     #[derive(Deserialize)]
     struct Head {
         in_reply_to: u64,
@@ -60,7 +60,7 @@ pub fn in_reply_to(body: &str) -> Option<u64> {
 ///
 /// # Errors
 /// What is wrong with it, for the person who debugs the node.
-pub fn read(kind: Kind, body: &str) -> Result<Reply, String> {
+pub(crate) fn read(kind: Rpc, body: &str) -> Result<Reply, String> {
     #[derive(Deserialize)]
     struct Head<'a> {
         #[serde(borrow, rename = "type")]
@@ -76,15 +76,15 @@ pub fn read(kind: Kind, body: &str) -> Result<Reply, String> {
         return Err(format!("type is {:?}, expected {expected:?} or \"error\"", head.kind));
     }
     match kind {
-        Kind::Init => parse::<Empty>(body).map(|_| Reply::Init),
-        Kind::Send => parse::<SendOk>(body).map(|ok| Reply::Send(ok.offset)),
-        Kind::Poll => parse::<PollOk>(body).map(|ok| Reply::Poll(ok.msgs.0)),
-        Kind::Commit => parse::<Empty>(body).map(|_| Reply::Commit),
-        Kind::List => parse::<ListOk>(body).map(|ok| Reply::List(ok.offsets.0)),
+        Rpc::Init => parse::<Empty>(body).map(|_| Reply::Init),
+        Rpc::Send => parse::<SendOk>(body).map(|ok| Reply::Send(ok.offset)),
+        Rpc::Poll => parse::<PollOk>(body).map(|ok| Reply::Poll(ok.msgs.0)),
+        Rpc::Commit => parse::<Empty>(body).map(|_| Reply::Commit),
+        Rpc::List => parse::<ListOk>(body).map(|ok| Reply::List(ok.offsets.0)),
     }
 }
 
-impl Kind {
+impl Rpc {
     fn ok_type(self) -> &'static str {
         match self {
             Self::Init => "init_ok",
@@ -179,35 +179,35 @@ mod tests {
     fn good_replies_are_read() {
         let poll = r#"{"type":"poll_ok","in_reply_to":1,"msg_id":9,"msgs":{"7":[[0,3],[2,"x"]]}}"#;
         let messages = vec![(0, Message::Value(3)), (2, Message::Foreign("\"x\"".into()))];
-        assert_eq!(read(Kind::Poll, poll), Ok(Reply::Poll(vec![(7, messages)])));
+        assert_eq!(read(Rpc::Poll, poll), Ok(Reply::Poll(vec![(7, messages)])));
         let send = r#"{"type":"send_ok","in_reply_to":1,"offset":12}"#;
-        assert_eq!(read(Kind::Send, send), Ok(Reply::Send(12)));
+        assert_eq!(read(Rpc::Send, send), Ok(Reply::Send(12)));
         let list = r#"{"type":"list_committed_offsets_ok","in_reply_to":1,"offsets":{"4":2}}"#;
-        assert_eq!(read(Kind::List, list), Ok(Reply::List(vec![(4, 2)])));
+        assert_eq!(read(Rpc::List, list), Ok(Reply::List(vec![(4, 2)])));
         let commit = r#"{"in_reply_to":1,"type":"commit_offsets_ok"}"#;
-        assert_eq!(read(Kind::Commit, commit), Ok(Reply::Commit));
+        assert_eq!(read(Rpc::Commit, commit), Ok(Reply::Commit));
     }
 
     #[test]
     fn errors_may_carry_more() {
         let error = r#"{"type":"error","in_reply_to":1,"code":11,"text":"not now","hint":[1]}"#;
         let expected = Error { code: 11, text: "not now".into() };
-        assert_eq!(read(Kind::Send, error), Ok(Reply::Error(expected)));
+        assert_eq!(read(Rpc::Send, error), Ok(Reply::Error(expected)));
     }
 
     #[test]
     fn what_is_too_much_too_little_or_of_another_type_is_told() {
         for (kind, body, says) in [
-            (Kind::Send, r#"{"type":"send_ok","in_reply_to":1,"offset":1,"key":"k"}"#, "`key`"),
-            (Kind::Send, r#"{"type":"send_ok","in_reply_to":1}"#, "missing field `offset`"),
-            (Kind::Send, r#"{"type":"send_ok","in_reply_to":1,"offset":"1"}"#, "string \"1\""),
-            (Kind::Send, r#"{"type":"send_ok","in_reply_to":1,"offset":1.0}"#, "floating point"),
-            (Kind::Send, r#"{"type":"poll_ok","in_reply_to":1,"msgs":{}}"#, "expected \"send_ok\""),
-            (Kind::Poll, r#"{"type":"poll_ok","in_reply_to":1,"msgs":{"1":[[0]]}}"#, "length 1"),
-            (Kind::Poll, r#"{"type":"poll_ok","in_reply_to":1,"msgs":{"k":[]}}"#, "invalid"),
-            (Kind::Poll, r#"{"type":"poll_ok","in_reply_to":1,"msgs":[]}"#, "an object"),
-            (Kind::Commit, r#"{"in_reply_to":1}"#, "missing field `type`"),
-            (Kind::List, r#"{"type":"error","in_reply_to":1,"code":"x"}"#, "invalid type"),
+            (Rpc::Send, r#"{"type":"send_ok","in_reply_to":1,"offset":1,"key":"k"}"#, "`key`"),
+            (Rpc::Send, r#"{"type":"send_ok","in_reply_to":1}"#, "missing field `offset`"),
+            (Rpc::Send, r#"{"type":"send_ok","in_reply_to":1,"offset":"1"}"#, "string \"1\""),
+            (Rpc::Send, r#"{"type":"send_ok","in_reply_to":1,"offset":1.0}"#, "floating point"),
+            (Rpc::Send, r#"{"type":"poll_ok","in_reply_to":1,"msgs":{}}"#, "expected \"send_ok\""),
+            (Rpc::Poll, r#"{"type":"poll_ok","in_reply_to":1,"msgs":{"1":[[0]]}}"#, "length 1"),
+            (Rpc::Poll, r#"{"type":"poll_ok","in_reply_to":1,"msgs":{"k":[]}}"#, "invalid"),
+            (Rpc::Poll, r#"{"type":"poll_ok","in_reply_to":1,"msgs":[]}"#, "an object"),
+            (Rpc::Commit, r#"{"in_reply_to":1}"#, "missing field `type`"),
+            (Rpc::List, r#"{"type":"error","in_reply_to":1,"code":"x"}"#, "invalid type"),
         ] {
             let error = read(kind, body).unwrap_err();
             assert!(error.contains(says), "{body}: {error}");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::history::{KeyId, Offset};
 
 /// `init`, for node `node` of `node_count`.
-pub fn init(msg_id: u64, node: usize, node_count: usize) -> String {
+pub(crate) fn init(msg_id: u64, node: usize, node_count: usize) -> String {
     let ids: Vec<String> = (0..node_count).map(|number| format!("\"n{number}\"")).collect();
     format!(
         r#"{{"type":"init","msg_id":{msg_id},"node_id":"n{node}","node_ids":[{}]}}"#,
@@ -14,22 +14,22 @@ pub fn init(msg_id: u64, node: usize, node_count: usize) -> String {
 }
 
 /// `send`.
-pub fn send(msg_id: u64, key: KeyId, value: u64) -> String {
+pub(crate) fn send(msg_id: u64, key: KeyId, value: u64) -> String {
     format!(r#"{{"type":"send","msg_id":{msg_id},"key":"{key}","msg":{value}}}"#)
 }
 
 /// `poll`.
-pub fn poll(msg_id: u64, from: &[(KeyId, Offset)]) -> String {
+pub(crate) fn poll(msg_id: u64, from: &[(KeyId, Offset)]) -> String {
     with_offsets("poll", msg_id, from)
 }
 
 /// `commit_offsets`.
-pub fn commit(msg_id: u64, offsets: &[(KeyId, Offset)]) -> String {
+pub(crate) fn commit(msg_id: u64, offsets: &[(KeyId, Offset)]) -> String {
     with_offsets("commit_offsets", msg_id, offsets)
 }
 
 /// `list_committed_offsets`.
-pub fn list(msg_id: u64, keys: &[KeyId]) -> String {
+pub(crate) fn list(msg_id: u64, keys: &[KeyId]) -> String {
     let mut body = format!(r#"{{"type":"list_committed_offsets","msg_id":{msg_id},"keys":["#);
     for (index, key) in keys.iter().enumerate() {
         let comma = if index > 0 { "," } else { "" };

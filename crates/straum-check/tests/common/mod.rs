@@ -16,22 +16,22 @@ use straum_check::network::{Distribution, NetworkSettings};
 use straum_check::run::{Observer, Record, Settings, run};
 use straum_check::time::{MILLISECOND, Nanos, SECOND};
 
-/// Two nodes, some seconds, a few hundred operations, nothing goes wrong.
+/// One node, some seconds, a few hundred operations, nothing goes wrong.
 pub(crate) fn settings(seed: u64) -> Settings {
     Settings {
         node_count: 1,
         concurrency: 4,
-        time_limit: 8 * SECOND,
+        time_limit_ns: 8 * SECOND,
         rate: 100.0,
         network: NetworkSettings {
             latency: 0,
             distribution: Distribution::Constant,
             loss: 0.0,
             duplication: 0.0,
-            journal_limit: 0,
+            trace_limit: 0,
         },
         faults: Vec::new(),
-        fault_interval: SECOND,
+        fault_interval_ns: SECOND,
         key_count: 10,
         max_writes_per_key: 16,
         seed,

@@ -404,6 +404,17 @@ fn crashes_and_assigns_that_ask_nobody_are_no_successes() {
     );
 }
 
+/// A client that crashed in the middle of a request says nothing about the node.
+#[test]
+fn availability_counts_those_who_waited_for_the_answer() {
+    let text = "demand availability 1
+         p0@n0 send k 1 -> ok 0
+         p0@n0 send k 2 -> abandoned
+         p1@n0 poll k:0 -> ok k 0=1";
+    assert_eq!(found(text), [""; 0]);
+    assert_eq!(found(&text.replace("abandoned", "info")), ["availability"]);
+}
+
 #[test]
 fn a_run_in_which_nothing_was_seen_is_unknown() {
     for text in ["", "p0@n0 send k 1 -> ok 0\nunfinished", "p0@n0 poll k:0 -> ok"] {

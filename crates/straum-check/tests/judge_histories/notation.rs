@@ -1,9 +1,9 @@
-//! Reads histories in the notation of `docs/anomalies.md`. Never judges.
+//! Reads histories in the notation of `docs/anomalies.md`.
 
 use std::collections::BTreeMap;
 
 use straum_check::history::{
-    Action, Error, History, KeyId, Message, Offset, Operation, Outcome, Rule, Violation,
+    ABANDONED, Action, Error, History, KeyId, Message, Offset, Operation, Outcome, Rule, Violation,
 };
 use straum_check::judge::Demands;
 
@@ -65,15 +65,15 @@ impl Parser {
         let (process, node) = who.split_once('@').unwrap();
         let arrow = words.iter().position(|word| *word == "->").unwrap_or(words.len());
         let (asked, answered) = (&words[..arrow], words.get(arrow + 1..).unwrap_or(&["ok"]));
-        let invoked = self.history.operations.len() as u64 * LINE_NS;
+        let invoked_ns = self.history.operations.len() as u64 * LINE_NS;
         let action = self.action(asked, &answered[1..]);
         self.history.operations.push(Operation {
             process: number(process, 'p'),
             node: number(node, 'n'),
             group,
             last,
-            invoked,
-            completed: invoked + lines * LINE_NS + LINE_NS / 2,
+            invoked_ns,
+            completed_ns: invoked_ns + lines * LINE_NS + LINE_NS / 2,
             outcome: outcome(answered[0]),
             action,
         });
@@ -146,6 +146,7 @@ fn outcome(word: &str) -> Outcome {
         "ok" => Outcome::Ok,
         "fail" => Outcome::Fail(error(11, "not now")),
         "info" => Outcome::Info(error(0, "no answer in 5 s")),
+        "abandoned" => Outcome::Info(error(ABANDONED, "the client did not wait")),
         _ => panic!("no outcome: {word}"),
     }
 }

@@ -255,10 +255,10 @@ fn list_instead(history: &mut History, list: usize, key: KeyId, offset: Option<O
 
 /// Whether somebody asked, before the list was answered, for this offset to be committed.
 fn was_asked(history: &History, list: usize, key: KeyId, offset: Offset) -> bool {
-    let completed = history.operations[list].completed;
+    let completed_ns = history.operations[list].completed_ns;
     history.operations.iter().any(|operation| match &operation.action {
         Action::Commit { offsets } => {
-            operation.invoked <= completed && offsets.contains(&(key, offset))
+            operation.invoked_ns <= completed_ns && offsets.contains(&(key, offset))
         }
         _ => false,
     })
@@ -271,8 +271,8 @@ fn due(
     key: KeyId,
     counts: impl Fn(&Operation) -> bool,
 ) -> Option<Offset> {
-    let invoked = history.operations[list].invoked;
-    let before = history.operations.iter().filter(|operation| operation.completed <= invoked);
+    let invoked_ns = history.operations[list].invoked_ns;
+    let before = history.operations.iter().filter(|operation| operation.completed_ns <= invoked_ns);
     let told = before.filter(|operation| is_ok(operation) && counts(operation));
     let offsets = told.flat_map(|operation| match &operation.action {
         Action::Commit { offsets } => &offsets[..],

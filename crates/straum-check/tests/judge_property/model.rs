@@ -1,5 +1,5 @@
 //! A correct log as a map of vectors, and clients that use it: what they see is a correct history,
-//! unless the log is told to forget a message. Never judges.
+//! unless the log is told to forget a message.
 
 use std::collections::BTreeMap;
 
@@ -159,9 +159,9 @@ impl World {
         if client.free_at > self.now {
             return;
         }
-        let invoked = client.free_at.max(self.now - step.before_ns);
-        let completed = self.now + step.after_ns;
-        client.free_at = completed + 1;
+        let invoked_ns = client.free_at.max(self.now - step.before_ns);
+        let completed_ns = self.now + step.after_ns;
+        client.free_at = completed_ns + 1;
         let (process, node, group) = (client.process, client.node, client.group);
         let (outcome, action) = match &step.request {
             Request::Send { key, gap } => self.send(step.fate, *key, *gap),
@@ -177,7 +177,7 @@ impl World {
         }
         let last = self.last;
         let operation =
-            Operation { process, node, group, last, invoked, completed, outcome, action };
+            Operation { process, node, group, last, invoked_ns, completed_ns, outcome, action };
         self.operations.push(operation);
     }
 
@@ -277,7 +277,7 @@ impl World {
         }
         let ask = Request::Assign { first: true, second: true, from_beginning: false };
         self.step(&plain(0, ask));
-        self.operations.sort_by_key(|operation| operation.invoked);
+        self.operations.sort_by_key(|operation| operation.invoked_ns);
         let keys = KEYS.iter().map(ToString::to_string).collect();
         History { keys, operations: self.operations, finished: true, ..History::default() }
     }

@@ -144,12 +144,12 @@ impl File for RealFile {
         Ok(self.0.metadata()?.len())
     }
 
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(buffer, position)
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.read_exact_at(buffer, at)
     }
 
-    fn write_at(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, position)
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, at)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -240,30 +240,30 @@ impl File for SimulatedFile {
         Ok(self.content.borrow().size() as u64)
     }
 
-    fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<()> {
+    fn read_at(&self, at: u64, buffer: &mut [u8]) -> io::Result<()> {
         let disk = &mut *self.disk.borrow_mut();
         disk.check_power(self.boot)?;
         disk.read_bytes += buffer.len() as u64;
-        let position = within_memory(position)?;
+        let at = within_memory(at)?;
         let content = self.content.borrow();
-        let bytes = position
+        let bytes = at
             .checked_add(buffer.len())
-            .and_then(|end| content.bytes().get(position..end))
+            .and_then(|end| content.bytes().get(at..end))
             .ok_or(ErrorKind::UnexpectedEof)?;
         buffer.copy_from_slice(bytes);
         Ok(())
     }
 
     /// A write past the end is [`ErrorKind::InvalidInput`]: a file's size never changes.
-    fn write_at(&mut self, position: u64, bytes: &[u8]) -> io::Result<()> {
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let disk = &mut *self.disk.borrow_mut();
         let failure = disk.step(self.boot)?;
         let mut content = self.content.borrow_mut();
-        let position = within_memory(position)?;
-        if position.checked_add(bytes.len()).is_none_or(|end| end > content.size()) {
+        let at = within_memory(at)?;
+        if at.checked_add(bytes.len()).is_none_or(|end| end > content.size()) {
             return Err(ErrorKind::InvalidInput.into());
         }
-        let write = Write { position, bytes: bytes.to_vec() };
+        let write = Write { at, bytes: bytes.to_vec() };
         if let Some(Failure::Error(kind)) = failure {
             for part in write.survivors(&mut disk.random) {
                 content.write(part);

@@ -73,7 +73,7 @@ pub struct SegmentHeader {
 ///
 /// # Errors
 /// [`Damage::Header`] or [`Damage::Version`].
-pub fn read_segment_header(bytes: &[u8]) -> Result<SegmentHeader, Damage> {
+pub(crate) fn read_segment_header(bytes: &[u8]) -> Result<SegmentHeader, Damage> {
     let header: &[u8; SEGMENT_HEADER_BYTES] =
         bytes.first_chunk().filter(|header| header[..8] == MAGIC).ok_or(Damage::Header)?;
     if u32_at(header, 28) != Some(crc32fast::hash(&header[..28])) {
@@ -135,7 +135,7 @@ pub fn seal_entry(entry: &mut [u8], position: Position) {
 ///
 /// # Errors
 /// [`Damage::Entry`].
-pub fn read_entry(bytes: &[u8], position: Position) -> Result<&[u8], Damage> {
+pub(crate) fn read_entry(bytes: &[u8], position: Position) -> Result<&[u8], Damage> {
     match read_any_entry(bytes) {
         Some((at, payload)) if at == position => Ok(payload),
         _ => Err(Damage::Entry),
@@ -143,7 +143,7 @@ pub fn read_entry(bytes: &[u8], position: Position) -> Result<&[u8], Damage> {
 }
 
 /// The entry with which these bytes begin, whatever its position.
-pub fn read_any_entry(bytes: &[u8]) -> Option<(Position, &[u8])> {
+pub(crate) fn read_any_entry(bytes: &[u8]) -> Option<(Position, &[u8])> {
     let (length, crc) = (u32_at(bytes, 0)?, u32_at(bytes, 4)?);
     let position = u64_at(bytes, 8)?;
     let end = ENTRY_HEADER_BYTES.checked_add(usize::try_from(length).ok()?)?;

@@ -1,25 +1,8 @@
 //! Opening a journal that may have been left in the middle of anything. Never changes a file before
 //! it has decided that the whole journal can be used.
 //!
-//! Exactly one row is true of each file, the sealed segments first, each kind in order. Only the last
-//! three rows change a file.
-//!
-//! | file | what its bytes say | what is done |
-//! |---|---|---|
-//! | any | its name is no name of a journal's file | refuse: foreign |
-//! | any | its name is not the one expected next | refuse: missing |
-//! | any | its header or its first position is not what it must be | refuse: damage |
-//! | any | its header is whole, and of another version | refuse: version |
-//! | any | its size is not the one in its header | refuse: damage |
-//! | the newest sealed segment | what it says of a key is not what was written | refuse: damage |
-//! | a sealed segment | as it must be, so far as it has been looked at | read from when it is polled |
-//! | a segment before the end of the newest sealed segment | anything: it was sealed | remove it |
-//! | a segment | a whole entry at the expected position holds what is no command | refuse: damage |
-//! | a segment | entries, then zeros to its end | apply them |
-//! | not the last segment | entries, then something else | refuse: damage |
-//! | the last segment | entries, then something else, then a later entry | refuse: damage |
-//! | the last segment | entries, then something else, and no later entry | apply them, cut off the rest |
-//! | `*.new` | anything: its creation was interrupted | remove it |
+//! What is done about which file is the table of `docs/format.md`, "Recovery". Its rows that remove or
+//! overwrite take effect only when no row has refused.
 //!
 //! What can be read need not be on the disk: the process that wrote it may have died, or been told that
 //! a sync had failed, while the pages stayed in memory. Only the last entry can be in that state, since
@@ -45,11 +28,16 @@ use crate::logs::Logs;
 /// How many bytes are written at once when an end is cut off.
 static ZEROS: [u8; 4096] = [0; 4096];
 
-/// Why a journal cannot be used. Nothing was changed, nor lost.
+/// Why a journal cannot be used. Nothing was lost, and nothing changed unless it says so.
 #[derive(Debug)]
 pub enum OpenError {
     /// The file system failed; a later try may succeed. A torn end may have been cut off already.
-    Io(io::Error),
+    Io {
+        /// The file's name; or that it was the folder.
+        file: String,
+        /// What it said.
+        error: io::Error,
+    },
     /// A file is there that is no part of a journal.
     Foreign {
         /// Its name.
@@ -79,16 +67,21 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "the file system failed: {error}"),
-            Self::Foreign { file } => write!(f, "{file} is no part of a journal"),
+            Self::Io { file, error } => write!(f, "cannot read or write {file}: {error}"),
+            Self::Foreign { file } => {
+                write!(f, "{file} does not belong to a journal: move it out of the folder")
+            }
             Self::Version { file, version } => {
                 write!(f, "{file} is of version {version}; this program reads version {VERSION}")
             }
-            Self::Missing { file } => write!(f, "{file} is missing"),
+            Self::Missing { file } => write!(
+                f,
+                "{file} is missing, though files before or after it are there: put it back from a copy"
+            ),
             Self::Damaged { file, byte } => write!(
                 f,
-                "{file} is damaged at byte {byte}, before its end: what follows may have been \
-                 acknowledged, so nothing was cut off"
+                "{file} is damaged at byte {byte}, as no crash leaves it; nothing was changed. Work on a \
+                 copy of the folder: docs/format.md, \"Recovery\""
             ),
         }
     }
@@ -99,15 +92,21 @@ impl std::error::Error for OpenError {}
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Io { error, .. } => Self::Io(error),
+            ReadError::Io { file, error } => Self::Io { file, error },
             ReadError::Damaged { file, byte } => Self::Damaged { file, byte },
         }
     }
 }
 
-impl From<io::Error> for OpenError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
+impl OpenError {
+    /// What becomes of an error at a file.
+    pub(super) fn at(file: &str) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Io { file: file.into(), error }
+    }
+
+    /// What becomes of an error at the folder itself.
+    fn at_folder(error: io::Error) -> Self {
+        Self::Io { file: "the folder".into(), error }
     }
 }
 
@@ -147,14 +146,18 @@ pub(super) fn recover<F: Files>(files: &F) -> Result<Recovered<F::File>, OpenErr
         None => None,
     };
     let (active, cut) = match last {
-        Some((last, cut)) => (Some(make_active(last)?), cut),
+        Some((last, cut)) => {
+            let name = segment_name(last.first_position);
+            (Some(make_active(last).map_err(OpenError::at(&name))?), cut)
+        }
         None => (None, None),
     };
-    files.sync_names()?; // What was renamed stays so, before what it replaces goes.
+    // What was renamed stays so, before what it replaces goes.
+    files.sync_names().map_err(OpenError::at_folder)?;
     for name in names.unfinished.iter().chain(replaced) {
-        files.remove(name)?;
+        files.remove(name).map_err(OpenError::at(name))?;
     }
-    files.sync_names()?;
+    files.sync_names().map_err(OpenError::at_folder)?;
     let Replay { logs, next_position, sealing, .. } = replay;
     Ok(Recovered { logs, sealed, sealing, active, next_position, cut })
 }
@@ -256,13 +259,13 @@ fn read_segment<F: Files>(
     if name != expected {
         return Err(OpenError::Missing { file: expected });
     }
-    let file = files.open(name)?;
-    let file_bytes = file.size_bytes()?;
+    let file = files.open(name).map_err(OpenError::at(name))?;
+    let file_bytes = file.size_bytes().map_err(OpenError::at(name))?;
     let mut bytes = vec![0; SEGMENT_HEADER_BYTES];
     if file_bytes < bytes.len() as u64 {
         return Err(damaged(name, 0));
     }
-    file.read_at(0, &mut bytes)?;
+    file.read_at(0, &mut bytes).map_err(OpenError::at(name))?;
     let header = match read_segment_header(&bytes) {
         Ok(header) if header.first_position == first_position => header,
         Err(Damage::Version(version)) => {
@@ -276,7 +279,7 @@ fn read_segment<F: Files>(
         return Err(OpenError::Damaged { file: name.into(), byte });
     }
     bytes.resize(header.size_bytes as usize, 0);
-    file.read_at(0, &mut bytes)?;
+    file.read_at(0, &mut bytes).map_err(OpenError::at(name))?;
     let begun_at_ms = u64::from(header.begun_at_s) * 1_000;
     let (last, end) = (SEGMENT_HEADER_BYTES, SEGMENT_HEADER_BYTES);
     Ok(Segment { file, first_position, begun_at_ms, bytes, last, end })
@@ -287,8 +290,8 @@ fn read_segment<F: Files>(
 fn make_active<T: File>(segment: Segment<T>) -> io::Result<Active<T>> {
     let Segment { mut file, first_position, begun_at_ms, bytes, last, end } = segment;
     file.write_at(last as u64, &bytes[last..end])?;
-    for chunk in torn_chunks(&bytes, end) {
-        file.write_at(chunk.start as u64, &ZEROS[..chunk.len()])?;
+    for range in torn_ranges(&bytes, end) {
+        file.write_at(range.start as u64, &ZEROS[..range.len()])?;
     }
     file.sync()?;
     let (end, size_bytes) = (end as u64, bytes.len() as u64);
@@ -309,7 +312,7 @@ struct Names {
 
 fn names(files: &impl Files) -> Result<Names, OpenError> {
     let mut names = Names::default();
-    for file in files.names()? {
+    for file in files.names().map_err(OpenError::at_folder)? {
         let finished = file.strip_suffix(NEW_SUFFIX);
         let Some(name) = Name::of(finished.unwrap_or(&file)) else {
             return Err(OpenError::Foreign { file });
@@ -396,8 +399,8 @@ fn plausible_entry(bytes: &[u8], broken: Position) -> Option<usize> {
 
 /// Where there is something to overwrite behind the last entry: what is zero already stays untouched, so
 /// that this never asks for room on the disk.
-fn torn_chunks(bytes: &[u8], end: usize) -> Vec<Range<usize>> {
+fn torn_ranges(bytes: &[u8], end: usize) -> Vec<Range<usize>> {
     let starts = (end..bytes.len()).step_by(ZEROS.len());
-    let chunks = starts.map(|start| start..bytes.len().min(start + ZEROS.len()));
-    chunks.filter(|chunk| bytes[chunk.clone()].iter().any(|&byte| byte != 0)).collect()
+    let ranges = starts.map(|start| start..bytes.len().min(start + ZEROS.len()));
+    ranges.filter(|range| bytes[range.clone()].iter().any(|&byte| byte != 0)).collect()
 }

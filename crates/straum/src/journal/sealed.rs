@@ -128,13 +128,13 @@ impl SealedSegments {
 /// Reads the header of a sealed segment, and sees that the file has the size that it says.
 pub(crate) fn read_header(files: &impl Files, name: &str) -> Result<Header, OpenError> {
     let damaged = |byte| OpenError::Damaged { file: name.into(), byte };
-    let file = files.open(name)?;
-    let file_bytes = file.size_bytes()?;
+    let file = files.open(name).map_err(OpenError::at(name))?;
+    let file_bytes = file.size_bytes().map_err(OpenError::at(name))?;
     let mut bytes = [0; HEADER_BYTES];
     if file_bytes < bytes.len() as u64 {
         return Err(damaged(0));
     }
-    file.read_at(0, &mut bytes)?;
+    file.read_at(0, &mut bytes).map_err(OpenError::at(name))?;
     match Header::read(&bytes) {
         Ok(header) if sealed_name(header.first_position) != name => Err(damaged(0)),
         Ok(header) if header.size_bytes != file_bytes => {

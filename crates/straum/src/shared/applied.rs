@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::format::Batch;
-use super::rules::{Bug, Rules};
+use super::planted::{Bug, Planted};
 use crate::{Command, Engine, MemoryJournal, Offset, Position, Refused};
 
 /// A prefix of the journal, applied.
@@ -31,8 +31,8 @@ impl Applied {
     }
 
     /// Whether a batch has yet to take effect.
-    pub(super) fn lacks(&self, batch: &Batch<'_>, rules: &Rules) -> bool {
-        !self.has(batch.instance, batch.seq) || rules.broken_by(Bug::ApplyBatchTwice)
+    pub(super) fn lacks(&self, batch: &Batch<'_>, planted: &Planted) -> bool {
+        !self.has(batch.instance, batch.seq) || planted.is(Bug::ApplyBatchTwice)
     }
 
     /// Applies the batches of the entry at [`next`](Self::next), and tells of each batch that takes
@@ -44,11 +44,11 @@ impl Applied {
     pub(super) fn apply(
         &mut self,
         batches: &[Batch<'_>],
-        rules: &Rules,
+        planted: &Planted,
         mut told: impl FnMut(&Batch<'_>, Vec<Option<Offset>>),
     ) -> Result<(), Refused> {
         for batch in batches {
-            if !self.lacks(batch, rules) {
+            if !self.lacks(batch, planted) {
                 continue;
             }
             self.last_seqs.insert(batch.instance, batch.seq);

@@ -11,8 +11,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::answers::{Asked, StoreTimes};
 use super::runs::RUN_ENTRIES;
-use super::store_line::{Asked, StoreLine};
 use super::{Effect, Place, Token};
 use crate::Position;
 
@@ -162,19 +162,19 @@ impl Fetch {
     }
 
     /// An answer came, whatever it was: the question is no longer open. None if it was not.
-    fn close(&mut self, place: Place, now_ns: u64, store: &mut StoreLine) -> Option<Asked> {
+    fn close(&mut self, place: Place, now_ns: u64, store: &mut StoreTimes) -> Option<Asked> {
         let asked = self.asked.remove(&place)?;
         store.answered(&asked, now_ns);
         Some(asked)
     }
 
-    pub(super) fn found_entry(&mut self, at: Position, now_ns: u64, store: &mut StoreLine) {
+    pub(super) fn found_entry(&mut self, at: Position, now_ns: u64, store: &mut StoreTimes) {
         if self.close(Place::Entry(at), now_ns, store).is_some() {
             self.entries_at_once = (2 * self.entries_at_once).min(MOST_ENTRIES);
         }
     }
 
-    pub(super) fn found_run(&mut self, run: u64, now_ns: u64, store: &mut StoreLine) {
+    pub(super) fn found_run(&mut self, run: u64, now_ns: u64, store: &mut StoreTimes) {
         if self.close(Place::Run(run), now_ns, store).is_some() {
             self.runs_at_once = (2 * self.runs_at_once).min(MOST_RUNS);
         }
@@ -185,7 +185,7 @@ impl Fetch {
         place: Place,
         asked_at_ns: u64,
         now_ns: u64,
-        store: &mut StoreLine,
+        store: &mut StoreTimes,
     ) {
         if self.close(place, now_ns, store).is_none() {
             return;
@@ -203,7 +203,7 @@ impl Fetch {
         }
     }
 
-    pub(super) fn failed(&mut self, place: Place, now_ns: u64, store: &mut StoreLine) {
+    pub(super) fn failed(&mut self, place: Place, now_ns: u64, store: &mut StoreTimes) {
         if let Some(asked) = self.asked.get_mut(&place) {
             store.failed(asked, now_ns);
         }
@@ -220,7 +220,7 @@ impl Fetch {
         next: Position,
         courtesy_ns: u64,
         now_ns: u64,
-        store: &mut StoreLine,
+        store: &mut StoreTimes,
         effects: &mut Vec<Effect>,
     ) {
         self.drop_useless(next);

@@ -1,20 +1,8 @@
 //! The bytes of the shared journal: what is put into the store, and what nodes tell each other. Any
 //! bytes can be read: what is not of this form is [`Garbage`], never a panic. Never touches a store.
 //!
-//! All numbers are little-endian. Commands are those of a disk journal: see
+//! `docs/shared-format.md` draws the bytes. Commands are those of a disk journal: see
 //! [`journal::format`](crate::journal::format).
-//!
-//! ```text
-//! entry    = version (1) batch+
-//! batch    = instance (8) seq (8) length (4) command+
-//! run      = version (1) { length (4) entry }*
-//! message  = version (1) 1 position (8) entry      an entry that was created
-//!          | version (1) 2 batch                   a batch that the receiver shall put
-//!          | version (1) 3                         the sender lives
-//! ```
-//!
-//! A length counts the bytes of what it stands before: of the commands, or of the entry. An entry or a
-//! message with bytes after its end is garbage.
 
 use std::fmt;
 

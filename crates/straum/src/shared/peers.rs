@@ -1,7 +1,7 @@
 //! What is known of the other nodes: who creates entries, who is silent. All of it is hints, which make
 //! things fast when they are right; nothing that must be true depends on them.
 
-use super::round_trip::RoundTrip;
+use super::answers::RoundTrip;
 use super::{MILLISECOND_NS, Peer, SECOND_NS};
 
 /// A peer that was not heard for so long, while so many entries were created, may be unable to forward.

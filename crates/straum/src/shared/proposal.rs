@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::store_line::{Asked, StoreLine};
+use super::answers::{Asked, StoreTimes};
 use super::{Effect, Place};
 use crate::Position;
 
@@ -21,7 +21,8 @@ pub(super) struct Proposal {
 /// |---|---|---|
 /// | `Asked` | created | the entry is ours: it is applied |
 /// | `Asked` | taken | `Taken` |
-/// | `Asked` | failed, or nothing in time | `Unknown`: the position is read |
+/// | `Asked` | failed | `Failed` |
+/// | `Asked`, `Failed` | the time is over | `Unknown`: the position is read |
 /// | `Unknown` | the entry at the position | it is applied, whoever's it is |
 /// | `Unknown` | absent | put again: `Asked` |
 /// | `Taken` | the entry at the position | it is applied, whoever's it is |
@@ -39,7 +40,7 @@ impl Proposal {
         position: Position,
         entry: Vec<u8>,
         now_ns: u64,
-        store: &mut StoreLine,
+        store: &mut StoreTimes,
         effects: &mut Vec<Effect>,
     ) -> Self {
         let entry: Arc<[u8]> = entry.into();
@@ -53,11 +54,11 @@ impl Proposal {
         effects.push(Effect::Put { place, bytes: Arc::clone(&self.entry) });
     }
 
-    pub(super) fn created(&self, now_ns: u64, store: &mut StoreLine) {
+    pub(super) fn created(&self, now_ns: u64, store: &mut StoreTimes) {
         store.answered(&self.asked, now_ns);
     }
 
-    pub(super) fn taken(&mut self, now_ns: u64, store: &mut StoreLine) {
+    pub(super) fn taken(&mut self, now_ns: u64, store: &mut StoreTimes) {
         if self.stage == Stage::Asked {
             store.answered(&self.asked, now_ns);
         }
@@ -65,7 +66,7 @@ impl Proposal {
     }
 
     /// The store could not answer: the position is read a while later.
-    pub(super) fn failed(&mut self, now_ns: u64, store: &mut StoreLine) {
+    pub(super) fn failed(&mut self, now_ns: u64, store: &mut StoreTimes) {
         if self.stage == Stage::Asked {
             self.stage = Stage::Failed;
             store.failed(&mut self.asked, now_ns);
@@ -83,7 +84,12 @@ impl Proposal {
     }
 
     /// Nothing is at the position: if that is what we wanted to know, the same is put again.
-    pub(super) fn absent(&mut self, now_ns: u64, store: &mut StoreLine, effects: &mut Vec<Effect>) {
+    pub(super) fn absent(
+        &mut self,
+        now_ns: u64,
+        store: &mut StoreTimes,
+        effects: &mut Vec<Effect>,
+    ) {
         if self.stage == Stage::Unknown {
             self.stage = Stage::Asked;
             store.ask_again(&mut self.asked, now_ns);

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::store_line::{Asked, StoreLine};
+use super::answers::{Asked, StoreTimes};
 use super::{Effect, Place, PutAnswer, format};
 use crate::Position;
 
@@ -54,7 +54,7 @@ impl Runs {
         run: u64,
         bytes: Vec<u8>,
         now_ns: u64,
-        store: &mut StoreLine,
+        store: &mut StoreTimes,
         effects: &mut Vec<Effect>,
     ) {
         let bytes: Arc<[u8]> = bytes.into();
@@ -67,7 +67,7 @@ impl Runs {
         run: u64,
         answer: PutAnswer,
         now_ns: u64,
-        store: &mut StoreLine,
+        store: &mut StoreTimes,
     ) {
         match answer {
             PutAnswer::Created | PutAnswer::Taken => _ = self.putting.remove(&run),
@@ -79,7 +79,7 @@ impl Runs {
         }
     }
 
-    pub(super) fn go_on(&mut self, now_ns: u64, store: &mut StoreLine, effects: &mut Vec<Effect>) {
+    pub(super) fn go_on(&mut self, now_ns: u64, store: &mut StoreTimes, effects: &mut Vec<Effect>) {
         for (run, (bytes, asked)) in &mut self.putting {
             if asked.until_ns <= now_ns {
                 store.ask_again(asked, now_ns);

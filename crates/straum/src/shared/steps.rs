@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use super::fetch::Why;
 use super::format::{self, Message};
-use super::own::Forwarded;
+use super::own_batch::Forwarded;
 use super::pace::Role;
+use super::planted::Bug;
 use super::proposal::Proposal;
-use super::rules::Bug;
 use super::runs::RUN_ENTRIES;
 use super::{Effect, MILLISECOND_NS, Member, Outcome, Peer, Place, PutAnswer, SECOND_NS};
 use crate::Position;
@@ -51,7 +51,7 @@ impl Member {
             return; // About a position that is applied.
         };
         match answer {
-            PutAnswer::Taken if self.rules.broken_by(Bug::TakeAnyEntryForOurs) => {
+            PutAnswer::Taken if self.planted.is(Bug::TakeAnyEntryForOurs) => {
                 self.created(now_ns);
             }
             PutAnswer::Created => self.created(now_ns),
@@ -161,6 +161,8 @@ impl Member {
         self.runs.go_on(now_ns, &mut self.store, &mut self.effects);
         self.act(now_ns);
         self.wake_at_ns = self.next_wake_ns(now_ns);
+        let next = self.applied.next();
+        debug_assert!(self.proposal.as_ref().is_none_or(|proposal| proposal.position == next));
     }
 
     fn next_wake_ns(&self, now_ns: u64) -> Option<u64> {
@@ -178,7 +180,7 @@ impl Member {
     fn apply_learnt(&mut self, now_ns: u64) {
         while self.failure.is_none() {
             let position = self.applied.next();
-            let out_of_order = self.rules.broken_by(Bug::ApplyOutOfOrder);
+            let out_of_order = self.planted.is(Bug::ApplyOutOfOrder);
             let learnt = self.fetch.take(position);
             let Some(entry) =
                 learnt.or_else(|| out_of_order.then(|| self.fetch.take_any()).flatten())
@@ -204,7 +206,7 @@ impl Member {
         };
         let Self { own, outcomes, .. } = self;
         let mut commands = 0;
-        let applied = self.applied.apply(&batches, &self.rules, |batch, results| {
+        let applied = self.applied.apply(&batches, &self.planted, |batch, results| {
             commands += results.len() as u64;
             own.applied(batch, &results, outcomes);
         });
@@ -236,7 +238,7 @@ impl Member {
     fn give_up_waiting(&mut self, now_ns: u64) {
         let unknown = self.proposal.as_mut().is_some_and(|one| one.becomes_unknown(now_ns));
         self.fetch.look |= unknown;
-        if unknown && self.rules.broken_by(Bug::NewIdentityAfterUnknown) {
+        if unknown && self.planted.is(Bug::NewIdentityAfterUnknown) {
             self.own.renumber();
             self.proposal = None;
         }

@@ -9,7 +9,7 @@ const SECTOR_BYTES: usize = 512;
 /// Bytes for a place in a file.
 #[derive(Debug)]
 pub(super) struct Write {
-    pub(super) position: usize,
+    pub(super) at: usize,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -30,12 +30,12 @@ impl Write {
 
     fn into_sectors(self) -> Vec<Self> {
         let mut sectors = Vec::new();
-        let (mut position, mut rest) = (self.position, self.bytes.as_slice());
+        let (mut at, mut rest) = (self.at, self.bytes.as_slice());
         while !rest.is_empty() {
-            let room = SECTOR_BYTES - position % SECTOR_BYTES;
+            let room = SECTOR_BYTES - at % SECTOR_BYTES;
             let (sector, others) = rest.split_at(room.min(rest.len()));
-            sectors.push(Self { position, bytes: sector.to_vec() });
-            position += sector.len();
+            sectors.push(Self { at, bytes: sector.to_vec() });
+            at += sector.len();
             rest = others;
         }
         sectors
@@ -43,7 +43,7 @@ impl Write {
 
     /// Puts into `file` what lies within it.
     fn apply(&self, file: &mut [u8]) {
-        let file = file.get_mut(self.position..).unwrap_or_default();
+        let file = file.get_mut(self.at..).unwrap_or_default();
         let length = file.len().min(self.bytes.len());
         file[..length].copy_from_slice(&self.bytes[..length]);
     }

@@ -1,4 +1,4 @@
-//! What the simulated files do, one story each. Never tests the journal.
+//! What the simulated files do, one story each.
 
 use std::collections::BTreeSet;
 
@@ -69,7 +69,7 @@ fn an_unsynced_write_survives_whole_or_not_or_up_to_any_byte() {
 fn an_unsynced_write_may_leave_any_of_its_sectors() {
     let left = after_crashes(2048, |file| file.write_at(256, &[1; 1536]).unwrap());
     // The write covers half of the first sector, two whole ones and half of the last.
-    let sectors = |bytes: &Vec<u8>| [300, 600, 1100, 1600].map(|position| bytes[position]);
+    let sectors = |bytes: &Vec<u8>| [300, 600, 1100, 1600].map(|at| bytes[at]);
     let seen: BTreeSet<[u8; 4]> = left.iter().map(sectors).collect();
     assert_eq!(seen.len(), 16, "{seen:?}");
     assert!(left.iter().all(|bytes| bytes[..256] == [0; 256] && bytes[1792..] == [0; 256]));
@@ -312,8 +312,8 @@ fn a_step_in_which_the_power_goes_off_may_have_had_its_effect_or_not() {
 fn a_seed_decides_everything() {
     let run = |seed| {
         let (files, mut file) = with_file(seed, 4096);
-        for position in 0..16 {
-            file.write_at(position * 200, &[7; 1000]).unwrap();
+        for at in 0..16 {
+            file.write_at(at * 200, &[7; 1000]).unwrap();
         }
         files.crash();
         contents(&files, "a")

@@ -1,8 +1,8 @@
-//! Coming late, falling behind, and reading what others wrote. Never faster than the store answers.
+//! Coming late, falling behind, and reading what others wrote.
 
 use super::world::{Flight, HOP_NS, World};
 use crate::shared::format::Message;
-use crate::shared::{MILLISECOND_NS, Outcome, Peer, Place};
+use crate::shared::{Outcome, Peer, Place};
 
 #[test]
 fn a_member_is_ready_when_it_has_all_that_was_there_when_it_started() {
@@ -100,7 +100,6 @@ fn who_is_read_from_and_has_heard_nothing_looks_for_the_next_reader() {
     world.members[1].was_read(now_ns);
     world.pass_ms(10);
     assert_eq!(world.log(1), ["a"]);
-    assert!(now_ns > 300 * MILLISECOND_NS);
 }
 
 /// The run that holds the position is asked for, and never answered.

@@ -1,4 +1,4 @@
-//! How many messages it takes, and how long. Never a figure that is not told beside it.
+//! How many messages it takes, and how long.
 
 use super::world::{Flight, HOP_NS, World};
 use crate::shared::{MILLISECOND_NS, Token};

@@ -1,6 +1,6 @@
 //! From values to heights, and the round numbers beside an axis. Never draws.
 
-use super::figures::{span_ms, three_digits};
+use crate::report::figures::{span_ms, three_digits};
 
 /// From values to heights.
 #[derive(Clone, Copy, Debug)]

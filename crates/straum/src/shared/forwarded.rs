@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::applied::Applied;
 use super::format::Batch;
-use super::rules::Rules;
+use super::planted::Planted;
 use crate::Position;
 
 /// An entry is closed before it outgrows this, in bytes, unless its first batch alone is larger.
@@ -18,11 +18,11 @@ const MOST_BATCHES: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     /// In the order in which they came.
-    batches: Vec<Forwarded>,
+    batches: Vec<Held>,
 }
 
 #[derive(Debug)]
-struct Forwarded {
+struct Held {
     instance: u64,
     seq: u64,
     bytes: Arc<[u8]>,
@@ -34,17 +34,17 @@ impl Pool {
     }
 
     /// Takes a batch in, unless it is known.
-    pub(super) fn add(&mut self, batch: &Batch<'_>, applied: &Applied, rules: &Rules) {
+    pub(super) fn add(&mut self, batch: &Batch<'_>, applied: &Applied, planted: &Planted) {
         let Batch { instance, seq, .. } = *batch;
-        let known = |one: &Forwarded| one.instance == instance && one.seq >= seq;
-        if !applied.lacks(batch, rules) || self.batches.iter().any(known) {
+        let known = |one: &Held| one.instance == instance && one.seq >= seq;
+        if !applied.lacks(batch, planted) || self.batches.iter().any(known) {
             return;
         }
         self.batches.retain(|one| one.instance != instance);
         if self.batches.len() == MOST_BATCHES {
             self.batches.remove(0);
         }
-        self.batches.push(Forwarded { instance, seq, bytes: batch.to_bytes().into() });
+        self.batches.push(Held { instance, seq, bytes: batch.to_bytes().into() });
     }
 
     /// Drops what has taken effect.
@@ -85,7 +85,7 @@ mod tests {
         let command = crate::Command::Send { key: "k", message: b"m" };
         crate::journal::format::write_command(command, &mut small);
         let batch = Batch { instance: 1, seq: 1, payload: &small };
-        pool.add(&batch, &Applied::default(), &Rules::default());
+        pool.add(&batch, &Applied::default(), &Planted::default());
         let large: Arc<[u8]> = vec![0; ENTRY_BYTES + 1].into();
         let sizes = |position| -> Vec<usize> {
             let batches = pool.batches_of_entry(position, Some(Arc::clone(&large)));

@@ -1,17 +1,17 @@
 //! Latency over time: a small chart for each kind of operation, all on the same logarithmic scale,
 //! so that they can be compared. Never smooths.
 
-use super::Run;
-use super::chart::{Plot, end, line};
-use super::html::{figure, legend};
 use super::scale::{Scale, Unit};
-use crate::measure::{Kind, LatencySeries};
+use super::{Plot, end, line};
+use crate::measure::{LatencySeries, OperationKind};
+use crate::report::Run;
+use crate::report::html::{figure, legend};
 
-/// The charts, in the order of [`Kind::ALL`].
-pub(super) fn figures(run: &Run<'_>) -> String {
+/// The charts, in the order of [`OperationKind::ALL`].
+pub(in crate::report) fn figures(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let plot = Plot {
-        end: end(run.elapsed, series.bucket_ms, series.len()),
+        end: end(run.elapsed_ns, series.bucket_ms, series.len()),
         scale: scale(series.latencies.values()),
         unit: Unit::Milliseconds,
         faults: &run.history.faults,
@@ -32,7 +32,7 @@ fn scale<'a>(series: impl Iterator<Item = &'a LatencySeries>) -> Scale {
     Scale::log(min, max.max(min))
 }
 
-fn chart(plot: &Plot<'_>, kind: Kind, latencies: &LatencySeries) -> String {
+fn chart(plot: &Plot<'_>, kind: OperationKind, latencies: &LatencySeries) -> String {
     let drawn = format!(
         "<path class=\"line max\" d=\"{}\"/><path class=\"line p99 {name}\" d=\"{}\"/>\
          <path class=\"line p50 {name}\" d=\"{}\"/>",

@@ -1,18 +1,18 @@
-//! The messages of an operation: as the journal has them, else as the history tells them. Never makes
+//! The messages of an operation: as the trace has them, else as the history tells them. Never makes
 //! up what neither knows, such as an answer that nobody got.
 
 use serde_json::{Map, Value, json};
 
-use super::Run;
 use crate::history::{Action, History, KeyId, Message, Offset, Operation, Outcome};
 use crate::measure::asks_a_node;
-use crate::network::{Address, Envelope, Journaled, body_kind};
+use crate::network::{Address, Envelope, Traced, body_kind};
+use crate::report::Run;
 use crate::time::Nanos;
 
 /// The request of an operation, and its answer if it got one; none of an operation that asks nobody.
 pub(super) struct Exchange {
-    pub(super) messages: Vec<Journaled>,
-    /// Whether any of them is told by the history, for want of a journal that reaches so far.
+    pub(super) messages: Vec<Traced>,
+    /// Whether any of them is told by the history, for want of a trace that reaches so far.
     pub(super) retold: bool,
 }
 
@@ -21,10 +21,10 @@ pub(super) fn exchange(run: &Run<'_>, operation: &Operation) -> Exchange {
     if !asks_a_node(operation) {
         return Exchange { messages: Vec::new(), retold: false };
     }
-    let mut messages = journaled(run, operation);
-    let end = run.journal.last().map(|message| message.sent);
-    let lacks_request = messages.is_empty() && end.is_none_or(|end| end <= operation.invoked);
-    let lacks_reply = messages.len() < 2 && end.is_none_or(|end| end < operation.completed);
+    let mut messages = traced(run, operation);
+    let end = run.trace.last().map(|message| message.sent_ns);
+    let lacks_request = messages.is_empty() && end.is_none_or(|end| end <= operation.invoked_ns);
+    let lacks_reply = messages.len() < 2 && end.is_none_or(|end| end < operation.completed_ns);
     if lacks_request {
         messages.push(request(run.history, operation));
     }
@@ -35,21 +35,22 @@ pub(super) fn exchange(run: &Run<'_>, operation: &Operation) -> Exchange {
 }
 
 /// The request, by who sent what when; and the answer to it, by what it says it answers.
-fn journaled(run: &Run<'_>, operation: &Operation) -> Vec<Journaled> {
+fn traced(run: &Run<'_>, operation: &Operation) -> Vec<Traced> {
     let (client, node) = ends(operation);
-    let sent_before = |at: Nanos| run.journal.partition_point(|message| message.sent < at);
+    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent_ns < at);
     let (from, to) =
-        (sent_before(operation.invoked), sent_before(operation.completed.saturating_add(1)));
-    let meanwhile = run.journal.get(from..to).unwrap_or_default();
-    let request = meanwhile.iter().take_while(|message| message.sent == operation.invoked).find(
-        |Journaled { envelope, .. }| {
+        (sent_before(operation.invoked_ns), sent_before(operation.completed_ns.saturating_add(1)));
+    let meanwhile = run.trace.get(from..to).unwrap_or_default();
+    let request = meanwhile
+        .iter()
+        .take_while(|message| message.sent_ns == operation.invoked_ns)
+        .find(|Traced { envelope, .. }| {
             (envelope.src, envelope.dest) == (client, node)
                 && body_kind(&envelope.body) == Some(kind(&operation.action))
-        },
-    );
+        });
     let Some(request) = request else { return Vec::new() };
     let msg_id = field(&request.envelope.body, "msg_id");
-    let reply = meanwhile.iter().find(|Journaled { envelope, .. }| {
+    let reply = meanwhile.iter().find(|Traced { envelope, .. }| {
         (envelope.src, envelope.dest) == (node, client)
             && msg_id.is_some()
             && field(&envelope.body, "in_reply_to") == msg_id
@@ -75,7 +76,7 @@ fn kind(action: &Action) -> &'static str {
     }
 }
 
-fn request(history: &History, operation: &Operation) -> Journaled {
+fn request(history: &History, operation: &Operation) -> Traced {
     let (src, dest) = ends(operation);
     let kind = kind(&operation.action);
     let body = match &operation.action {
@@ -91,11 +92,11 @@ fn request(history: &History, operation: &Operation) -> Journaled {
         }
         Action::Crash => json!({"type": kind}),
     };
-    message(operation.invoked, src, dest, &body)
+    message(operation.invoked_ns, src, dest, &body)
 }
 
 /// The answer; none if nobody knows of one.
-fn reply(history: &History, operation: &Operation) -> Option<Journaled> {
+fn reply(history: &History, operation: &Operation) -> Option<Traced> {
     let (client, node) = ends(operation);
     let body = match &operation.outcome {
         Outcome::Ok => good_reply(history, &operation.action),
@@ -104,7 +105,7 @@ fn reply(history: &History, operation: &Operation) -> Option<Journaled> {
             json!({"type": "error", "code": error.code, "text": error.text})
         }
     };
-    Some(message(operation.completed, node, client, &body))
+    Some(message(operation.completed_ns, node, client, &body))
 }
 
 fn good_reply(history: &History, action: &Action) -> Value {
@@ -142,7 +143,7 @@ fn name(history: &History, key: KeyId) -> &str {
 }
 
 /// Messages between clients and nodes take no time.
-fn message(at: Nanos, src: Address, dest: Address, body: &Value) -> Journaled {
+fn message(at: Nanos, src: Address, dest: Address, body: &Value) -> Traced {
     let body = body.to_string().into();
-    Journaled { sent: at, received: Some(at), envelope: Envelope { src, dest, body, life: 0 } }
+    Traced { sent_ns: at, received_ns: Some(at), envelope: Envelope { src, dest, body, life: 0 } }
 }

@@ -1,9 +1,12 @@
-//! The rules that make the journal safe, and a way to break one on purpose: only a build with the feature
-//! `planted-bugs` can, which the simulation has and no program that is shipped. Never decides anything
-//! else.
+//! A way to break one of the rules that make the journal safe, on purpose: only a build with the feature
+//! `planted-bugs` can, which the simulation has and no program that is shipped.
 
 /// A rule that can be broken, named by the bug that this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "planted-bugs"),
+    expect(unreachable_pub, reason = "nobody else can see it")
+)]
 pub enum Bug {
     /// When nobody knows what became of a put, the commands are put again as a new batch.
     NewIdentityAfterUnknown,
@@ -17,25 +20,25 @@ pub enum Bug {
 
 /// What is broken: nothing, unless a bug was planted.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
+pub(super) struct Planted {
     #[cfg(feature = "planted-bugs")]
-    planted: Option<Bug>,
+    bug: Option<Bug>,
 }
 
-impl Rules {
+impl Planted {
     #[cfg(feature = "planted-bugs")]
     pub(super) fn plant(&mut self, bug: Bug) {
-        self.planted = Some(bug);
+        self.bug = Some(bug);
     }
 
     #[cfg(feature = "planted-bugs")]
-    pub(super) fn broken_by(&self, bug: Bug) -> bool {
-        self.planted == Some(bug)
+    pub(super) fn is(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
     }
 
     #[cfg(not(feature = "planted-bugs"))]
     #[expect(clippy::unused_self, reason = "with planted bugs, it knows which")]
-    pub(super) fn broken_by(&self, _bug: Bug) -> bool {
+    pub(super) fn is(&self, _bug: Bug) -> bool {
         false
     }
 }

@@ -1,8 +1,8 @@
 //! The rows of a sequence diagram: what happens, from top to bottom. Never draws.
 
-use super::figures::{moment, span};
 use super::sequence::Shown;
 use crate::history::Fault;
+use crate::report::figures::{moment, span};
 use crate::time::{MILLISECOND, Nanos};
 
 /// The height of the parties' names.
@@ -59,8 +59,8 @@ pub(super) fn rows(sequence: &[Shown], faults: &[Fault]) -> (Vec<Row>, f64) {
 fn message_events(sequence: &[Shown]) -> Vec<(Nanos, What)> {
     let mut events = Vec::new();
     for (i, Shown { message, .. }) in sequence.iter().enumerate() {
-        events.push((message.sent, What::Sent(i)));
-        if let Some(received) = message.received.filter(|received| *received > message.sent) {
+        events.push((message.sent_ns, What::Sent(i)));
+        if let Some(received) = message.received_ns.filter(|received| *received > message.sent_ns) {
             events.push((received, What::Received(i)));
         }
     }

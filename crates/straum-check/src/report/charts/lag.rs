@@ -3,17 +3,17 @@
 
 use std::fmt::Write;
 
-use super::Run;
-use super::chart::{BOTTOM, Plot, end};
-use super::html::{figure, legend};
 use super::scale::{Scale, Unit, label};
+use super::{BOTTOM, Plot, end};
+use crate::report::Run;
+use crate::report::html::{figure, legend};
 
 /// The chart.
-pub(super) fn figure_of(run: &Run<'_>) -> String {
+pub(in crate::report) fn figure_of(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let lags = &series.worst_lag_ms;
     let plot = Plot {
-        end: end(run.elapsed, series.bucket_ms, series.len()),
+        end: end(run.elapsed_ns, series.bucket_ms, series.len()),
         scale: Scale::linear(lags.iter().flatten().copied().fold(1.0, f64::max)),
         unit: Unit::Milliseconds,
         faults: &run.history.faults,

@@ -1,4 +1,7 @@
 //! The loop of a run, and what it holds. Never decides what anybody does next: phases and seats do.
+//!
+//! Its fields are open to the other files of `run`, which are its methods by subject: five files write to what
+//! one struct holds, so an invariant among the fields has to be looked for in all of them.
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
@@ -23,7 +26,7 @@ const MAX_GROUPS: usize = 3;
 /// How often an observer is told.
 const PROGRESS_INTERVAL: Nanos = 100 * MILLISECOND;
 
-pub(super) struct Bench<'a, C> {
+pub(super) struct Stage<'a, C> {
     pub(super) settings: &'a Settings,
     pub(super) cluster: &'a mut C,
     pub(super) observer: &'a mut dyn Observer,
@@ -74,7 +77,7 @@ impl Default for Frontier {
     }
 }
 
-impl<'a, C: Cluster> Bench<'a, C> {
+impl<'a, C: Cluster> Stage<'a, C> {
     pub(super) fn new(
         settings: &'a Settings,
         cluster: &'a mut C,
@@ -89,7 +92,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
             concurrency: settings.concurrency,
             rate: settings.rate,
         };
-        let mut bench = Self {
+        let mut stage = Self {
             settings,
             cluster,
             observer,
@@ -99,7 +102,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
             stalled: Vec::new(),
             schedule: Schedule::new(
                 &settings.faults,
-                settings.fault_interval,
+                settings.fault_interval_ns,
                 settings.node_count,
                 seeds.u64(..),
             ),
@@ -109,7 +112,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
             nodes: vec![Node::default(); settings.node_count],
             seats: Vec::new(),
             idle: Vec::new(),
-            clients: vec![Standing::Bench],
+            clients: vec![Standing::Starter],
             wakeups: BinaryHeap::new(),
             timeouts: VecDeque::new(),
             last_expired: None,
@@ -120,12 +123,12 @@ impl<'a, C: Cluster> Bench<'a, C> {
             ended: 0,
             next_operation_at: 0,
             next_line_id: 0,
-            progress: Snapshot { limit: settings.time_limit, ..Snapshot::default() },
+            progress: Snapshot { limit: settings.time_limit_ns, ..Snapshot::default() },
             next_progress_at: 0,
             scratch: Vec::new(),
         };
-        bench.take_seats(groups);
-        bench
+        stage.take_seats(groups);
+        stage
     }
 
     pub(super) fn run(mut self) -> io::Result<Record> {
@@ -183,7 +186,7 @@ impl<'a, C: Cluster> Bench<'a, C> {
     fn tell(&mut self, now: Nanos) {
         if now >= self.next_progress_at {
             self.next_progress_at = now + PROGRESS_INTERVAL;
-            self.progress.elapsed = now.saturating_sub(self.began);
+            self.progress.elapsed_ns = now.saturating_sub(self.began);
             self.progress.phase = self.phase.name();
             let active = self.history.faults.iter().filter(|fault| fault.until_ns.is_none());
             self.progress.faults =
@@ -207,8 +210,8 @@ impl<'a, C: Cluster> Bench<'a, C> {
         Record {
             history: self.history,
             counts: self.network.counts().clone(),
-            journal: self.network.journal().to_vec(),
-            elapsed: if self.ended > 0 { self.ended } else { now },
+            trace: self.network.trace().to_vec(),
+            elapsed_ns: if self.ended > 0 { self.ended } else { now },
         }
     }
 }

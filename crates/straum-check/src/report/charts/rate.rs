@@ -3,16 +3,16 @@
 
 use std::fmt::Write;
 
-use super::Run;
-use super::chart::{BOTTOM, Plot, end};
-use super::html::{figure, legend};
 use super::scale::{Scale, Unit};
+use super::{BOTTOM, Plot, end};
+use crate::report::Run;
+use crate::report::html::{figure, legend};
 
 /// The height below which something would not be seen.
 const LEAST_HEIGHT: f64 = 2.0;
 
 /// The chart.
-pub(super) fn figure_of(run: &Run<'_>) -> String {
+pub(in crate::report) fn figure_of(run: &Run<'_>) -> String {
     let series = &run.measures.series;
     let rates = &series.rates;
     let columns = [&rates.ok_per_s, &rates.fail_per_s, &rates.info_per_s];
@@ -20,7 +20,7 @@ pub(super) fn figure_of(run: &Run<'_>) -> String {
         .map(|place| columns.iter().map(|values| values[place]).sum::<f64>())
         .fold(1.0, f64::max);
     let plot = Plot {
-        end: end(run.elapsed, series.bucket_ms, series.len()),
+        end: end(run.elapsed_ns, series.bucket_ms, series.len()),
         scale: Scale::linear(highest),
         unit: Unit::PerSecond,
         faults: &run.history.faults,

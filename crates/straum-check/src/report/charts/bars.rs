@@ -2,16 +2,16 @@
 
 use std::fmt::Write;
 
-use super::Run;
-use super::figures::{count, percent, three_digits};
-use super::html::{escape, figure};
 use crate::measure::share;
+use crate::report::Run;
+use crate::report::figures::{count, percent, three_digits};
+use crate::report::html::{escape, figure};
 
 /// How many kinds have a bar of their own.
 const KINDS: usize = 16;
 
 /// The figure; empty if no messages were counted.
-pub(super) fn messages_by_kind(run: &Run<'_>) -> String {
+pub(in crate::report) fn messages_by_kind(run: &Run<'_>) -> String {
     let mut kinds: Vec<(&str, u64)> =
         run.counts.by_kind.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
     kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(*count), *kind));

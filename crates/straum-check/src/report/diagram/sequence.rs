@@ -4,12 +4,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::Run;
 use super::retold::exchange;
 use crate::history::{Action, KeyId, Operation};
 use crate::judge::Anomaly;
 use crate::measure::asks_a_node;
-use crate::network::{Address, Journaled};
+use crate::network::{Address, Traced};
+use crate::report::Run;
 use crate::time::Nanos;
 
 /// How many messages are shown around an anomaly.
@@ -31,27 +31,27 @@ const FIRST: usize = 40;
 const PARTIES: usize = 8;
 
 /// Messages in the order of their sending.
-pub(super) type Sequence = Vec<Shown>;
+pub(in crate::report) type Sequence = Vec<Shown>;
 
 /// A message that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(in crate::report) struct Shown {
     /// The message.
-    pub(super) message: Journaled,
+    pub(in crate::report) message: Traced,
     /// Whether it belongs to an operation that proves the anomaly.
-    pub(super) proves: bool,
+    pub(in crate::report) proves: bool,
 }
 
 /// What is shown around an anomaly.
 #[derive(Debug, Default)]
-pub(super) struct Around {
-    pub(super) messages: Sequence,
-    /// Whether the journal does not reach so far, so that the history told some of it.
-    pub(super) retold: bool,
+pub(in crate::report) struct Around {
+    pub(in crate::report) messages: Sequence,
+    /// Whether the trace does not reach so far, so that the history told some of it.
+    pub(in crate::report) retold: bool,
 }
 
 /// What is shown around the worst anomaly; nothing without one, or if its proof asks no node.
-pub(super) fn around_worst(run: &Run<'_>) -> Around {
+pub(in crate::report) fn around_worst(run: &Run<'_>) -> Around {
     let worst = run.verdict.findings.first().and_then(|finding| finding.examples.first());
     worst.map_or_else(Around::default, |anomaly| around(run, anomaly))
 }
@@ -73,7 +73,7 @@ fn around(run: &Run<'_>, anomaly: &Anomaly) -> Around {
     }
     let servers = among_servers(run, &proof, AROUND.saturating_sub(around.messages.len()));
     around.messages.extend(servers);
-    around.messages.sort_by_key(|shown| shown.message.sent);
+    around.messages.sort_by_key(|shown| shown.message.sent_ns);
     around
 }
 
@@ -96,7 +96,7 @@ fn others(run: &Run<'_>, anomaly: &Anomaly, proof: &[usize]) -> Vec<usize> {
     let candidates: Vec<usize> = (0..operations.len())
         .filter(|index| !proof.contains(index))
         .filter(|&index| asks_a_node(&operations[index]))
-        .filter(|&index| window.contains(&operations[index].invoked))
+        .filter(|&index| window.contains(&operations[index].invoked_ns))
         .filter(|&index| anomaly.key.is_none_or(|key| is_about(&operations[index], key)))
         .filter(|&index| parties.contains(&Address::Node(operations[index].node)))
         .collect();
@@ -117,8 +117,8 @@ fn others(run: &Run<'_>, anomaly: &Anomaly, proof: &[usize]) -> Vec<usize> {
 
 /// From the first request to the last answer.
 fn window<'a>(operations: impl Iterator<Item = &'a Operation> + Clone) -> Range<Nanos> {
-    let from = operations.clone().map(|operation| operation.invoked).min().unwrap_or(0);
-    from..operations.map(|operation| operation.completed).max().unwrap_or(0)
+    let from = operations.clone().map(|operation| operation.invoked_ns).min().unwrap_or(0);
+    from..operations.map(|operation| operation.completed_ns).max().unwrap_or(0)
 }
 
 fn parties_of(operation: &Operation) -> BTreeSet<Address> {
@@ -143,19 +143,19 @@ fn among_servers(run: &Run<'_>, operations: &[usize], most: usize) -> Vec<Shown>
     for &index in operations {
         let operation = &run.history.operations[index];
         let servers: Vec<usize> = during(run, operation)
-            .filter(|&i| is_among_servers(&run.journal[i], operation.node))
+            .filter(|&i| is_among_servers(&run.trace[i], operation.node))
             .collect();
         chosen.extend(both_ends(&servers, share));
     }
-    let shown = |i: usize| Shown { message: run.journal[i].clone(), proves: false };
+    let shown = |i: usize| Shown { message: run.trace[i].clone(), proves: false };
     chosen.into_iter().map(shown).collect()
 }
 
 /// The first messages, of as few parties as a diagram can hold.
-pub(super) fn first(run: &Run<'_>) -> Sequence {
+pub(in crate::report) fn first(run: &Run<'_>) -> Sequence {
     let mut parties = BTreeSet::new();
     let mut sequence = Vec::new();
-    for message in run.journal.iter().take(FIRST * 20) {
+    for message in run.trace.iter().take(FIRST * 20) {
         let new: BTreeSet<Address> =
             [message.envelope.src, message.envelope.dest].into_iter().collect();
         if parties.union(&new).count() <= PARTIES {
@@ -171,12 +171,12 @@ pub(super) fn first(run: &Run<'_>) -> Sequence {
 
 /// The messages that were sent between an operation's request and its end.
 fn during(run: &Run<'_>, operation: &Operation) -> Range<usize> {
-    let sent_before = |at: Nanos| run.journal.partition_point(|message| message.sent < at);
-    let from = sent_before(operation.invoked);
-    from..sent_before(operation.completed.saturating_add(1)).max(from)
+    let sent_before = |at: Nanos| run.trace.partition_point(|message| message.sent_ns < at);
+    let from = sent_before(operation.invoked_ns);
+    from..sent_before(operation.completed_ns.saturating_add(1)).max(from)
 }
 
-fn is_among_servers(message: &Journaled, node: u32) -> bool {
+fn is_among_servers(message: &Traced, node: u32) -> bool {
     let (src, dest) = (message.envelope.src, message.envelope.dest);
     let is_client = |address| matches!(address, Address::Client(_));
     [src, dest].contains(&Address::Node(node)) && !is_client(src) && !is_client(dest)

@@ -1,13 +1,19 @@
 //! What the charts over time share: scales, axes, the windows of faults, and what a pointer reads.
 //! Never knows what it shows.
 
+pub(super) mod bars;
+pub(super) mod lag;
+pub(super) mod latency;
+pub(super) mod rate;
+mod scale;
+
 use std::fmt::Write;
 
 use serde_json::json;
 
+use self::scale::{Scale, Unit, multiples, round_step, trim};
 use super::figures::moment;
 use super::html::escape;
-use super::scale::{Scale, Unit, multiples, round_step, trim};
 use crate::history::Fault;
 use crate::measure::float;
 use crate::time::{Nanos, SECOND, from_seconds, seconds};
@@ -18,33 +24,33 @@ const LEFT: f64 = 54.0;
 const RIGHT: f64 = 572.0;
 const TOP: f64 = 24.0;
 /// Where the horizontal axis is.
-pub(super) const BOTTOM: f64 = 208.0;
+const BOTTOM: f64 = 208.0;
 
 /// How many faults are shaded at most.
 const FAULTS: usize = 300;
 
 /// The area of a chart over the time of a run.
-pub(super) struct Plot<'a> {
+struct Plot<'a> {
     /// The end of the horizontal axis.
-    pub(super) end: Nanos,
+    end: Nanos,
     /// The vertical axis.
-    pub(super) scale: Scale,
+    scale: Scale,
     /// What its values are.
-    pub(super) unit: Unit,
+    unit: Unit,
     /// What is shaded.
-    pub(super) faults: &'a [Fault],
+    faults: &'a [Fault],
     /// The span of an element of a series.
-    pub(super) bucket_ms: u64,
+    bucket_ms: u64,
 }
 
 impl Plot<'_> {
     /// Where a moment is.
-    pub(super) fn x(&self, at: Nanos) -> f64 {
+    fn x(&self, at: Nanos) -> f64 {
         LEFT + (RIGHT - LEFT) * (seconds(at) / seconds(self.end.max(1))).min(1.0)
     }
 
     /// Where the span of an element of a series begins, and where it ends.
-    pub(super) fn span_x(&self, place: usize, count: usize) -> (f64, f64) {
+    fn span_x(&self, place: usize, count: usize) -> (f64, f64) {
         let bucket = self.bucket_ms * crate::time::MILLISECOND;
         let from = bucket * place as u64;
         let to = if place + 1 == count { self.end.max(from + bucket) } else { from + bucket };
@@ -52,12 +58,12 @@ impl Plot<'_> {
     }
 
     /// Where a value is.
-    pub(super) fn y(&self, value: f64) -> f64 {
+    fn y(&self, value: f64) -> f64 {
         BOTTOM - (BOTTOM - TOP) * self.scale.height(value)
     }
 
     /// The chart: what is drawn, on its axes, with the series that a pointer reads.
-    pub(super) fn svg(&self, label: &str, drawn: &str, read: &[(&str, &[Option<f64>])]) -> String {
+    fn svg(&self, label: &str, drawn: &str, read: &[(&str, &[Option<f64>])]) -> String {
         format!(
             "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\" \
              data-read=\"{}\">{}{}{drawn}</svg>",
@@ -154,6 +160,7 @@ pub(super) fn fault_class(kind: &str) -> &'static str {
         "partition" => "partition",
         "kill" => "kill",
         "pause" => "pause",
+        "service" => "service",
         _ => "other",
     }
 }
@@ -164,7 +171,7 @@ fn fault_text(fault: &Fault) -> String {
 }
 
 /// A line through the values; where there are none it has gaps.
-pub(super) fn line(plot: &Plot<'_>, values: &[Option<f64>]) -> String {
+fn line(plot: &Plot<'_>, values: &[Option<f64>]) -> String {
     let mut path = String::new();
     let mut pen_down = false;
     for (place, value) in values.iter().enumerate() {
@@ -183,13 +190,22 @@ pub(super) fn line(plot: &Plot<'_>, values: &[Option<f64>]) -> String {
 }
 
 /// When the horizontal axis of all charts ends.
-pub(super) fn end(elapsed: Nanos, bucket_ms: u64, count: usize) -> Nanos {
-    elapsed.max(bucket_ms * crate::time::MILLISECOND * count as u64).max(SECOND / 1_000)
+fn end(elapsed_ns: Nanos, bucket_ms: u64, count: usize) -> Nanos {
+    elapsed_ns.max(bucket_ms * crate::time::MILLISECOND * count as u64).max(SECOND / 1_000)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_fault_that_can_be_asked_for_has_a_colour_of_its_own() {
+        for kind in ["partition", "kill", "pause", "service"] {
+            assert!(kind.parse::<crate::fault::Kind>().is_ok());
+            assert_eq!(fault_class(kind), kind);
+            assert!(include_str!("page.css").contains(&format!(".fault.{kind} ")), "{kind}");
+        }
+    }
 
     #[test]
     fn a_line_has_a_gap_where_nothing_was_measured() {

@@ -3,8 +3,11 @@
 //!
 //! ```text
 //! cargo build --release
-//! cargo run --release -p maelstrom-kafka --example scale -- target/release/maelstrom-kafka DIR 100000000 10 100
+//! cargo run --release -p straum-check --example scale -- target/release/maelstrom-kafka DIR 100000000 10 100
 //! ```
+//!
+//! It stands here and not beside the node: building an example of `maelstrom-kafka` builds that with its
+//! planted bugs, and so would the node that is measured.
 //!
 //! The numbers are how many messages, of how many bytes each, in how many keys. DIR is left as it is then;
 //! a DIR that has a journal already is not written to, only started on and polled.
