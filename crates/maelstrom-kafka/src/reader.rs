@@ -5,12 +5,15 @@
 //! order: a value in JSON that is replaced by another one leaves JSON in which nothing else has changed. So
 //! what stands between the values is parsed once for each way to write a line, and compared from then on.
 
-use crate::fields::{self, Fields, Name};
+use crate::fields::{self, Fields, Name, Place};
 use crate::scan::Plain;
 
-/// How many ways to write a line are remembered: the first ones that are met. There is one for each type of
+/// How many ways to write a line are remembered; then all are forgotten. There is one for each type of
 /// request, if all clients are one program.
 const MAX_TEMPLATES: usize = 8;
+
+/// How much may stand between the values of a line that is remembered, in bytes.
+const MAX_TEMPLATE_BYTES: usize = 1024;
 
 /// Reads lines.
 #[derive(Debug, Default)]
@@ -78,22 +81,26 @@ impl Reader {
         for place in &places {
             fields.set(place.name, place.value);
         }
+        let value_bytes: usize = places.iter().map(|place| place.value.len()).sum();
+        if line.len() - value_bytes <= MAX_TEMPLATE_BYTES {
+            self.remember(line, places);
+        }
+        Some(fields)
+    }
+
+    fn remember(&mut self, line: &[u8], places: Vec<Place<'_>>) {
         if self.templates == MAX_TEMPLATES {
-            return Some(fields);
+            *self = Self::default();
         }
         self.templates += 1;
         let mut branches = &mut self.begin;
         let mut rest = 0;
-        for place in places {
-            let text = &line[rest..place.at];
-            let value = branch(branches, text)
-                .value
-                .get_or_insert(Value { name: place.name, next: Vec::new() });
-            branches = &mut value.next;
-            rest = place.at + place.value.len();
+        for Place { name, value, at } in places {
+            let branch = branch(branches, &line[rest..at]);
+            branches = &mut branch.value.get_or_insert(Value { name, next: Vec::new() }).next;
+            rest = at + value.len();
         }
         branch(branches, &line[rest..]);
-        Some(fields)
     }
 }
 
@@ -173,13 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_templates_are_remembered() {
+    fn only_so_much_is_remembered() {
         let mut reader = Reader::default();
         for n in 0..100 {
             let line = format!(r#"{{"src":"c1","body":{{"x{n}":1,"msg_id":{n}}}}}"#);
             let fields = read(&mut reader, &line).unwrap();
             assert_eq!(fields.get(Name::MsgId), Some(n.to_string().as_bytes()));
+            assert!((1..=MAX_TEMPLATES).contains(&reader.templates));
         }
-        assert_eq!(reader.templates, MAX_TEMPLATES);
+        let templates = reader.templates;
+        let name = "x".repeat(MAX_TEMPLATE_BYTES);
+        read(&mut reader, &format!(r#"{{"src":"c1","body":{{"{name}":1,"msg_id":1}}}}"#)).unwrap();
+        assert_eq!(reader.templates, templates);
+        let msg = "x".repeat(MAX_TEMPLATE_BYTES);
+        read(&mut reader, &format!(r#"{{"src":"c1","body":{{"msg":"{msg}"}}}}"#)).unwrap();
+        assert_eq!(reader.templates, templates % MAX_TEMPLATES + 1);
     }
 }
