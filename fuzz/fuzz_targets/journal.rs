@@ -14,7 +14,7 @@ use straum::files::simulated::SimulatedFiles;
 use straum::files::{File, Files};
 use straum::journal::disk::{DiskJournal, Settings};
 use straum::journal::format::{
-    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, read_command, seal_entry,
+    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, read_command, finish_entry,
     segment_header,
 };
 use straum::{Command, Engine, Retention};
@@ -54,7 +54,7 @@ fn mended(bytes: &[u8], first_position: u64) -> (Vec<u8>, u64) {
         if length == [0; 4] || end > segment.len() {
             break;
         }
-        seal_entry(&mut segment[at..end], position);
+        finish_entry(&mut segment[at..end], position);
         (at, position) = (end, position + 1);
     }
     (segment, position)

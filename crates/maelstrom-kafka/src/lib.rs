@@ -21,4 +21,4 @@ mod scan;
 pub use cluster::{ClusterNode, LATE_NS};
 pub use lines::{Line, LineBuffer, MAX_LINE_BYTES};
 pub use node::{HandleError, Node};
-pub use request::{MAX_NESTING, Unanswerable};
+pub use request::Unanswerable;

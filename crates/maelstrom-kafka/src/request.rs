@@ -17,7 +17,7 @@ use crate::scan::Plain;
 
 /// How deep a message may be nested. A poll's reply puts it 5 levels deeper, and the sum stays below
 /// 128, the depth at which common JSON parsers give up: what was sent can always be polled.
-pub const MAX_NESTING: usize = 120;
+const MAX_NESTING: usize = 120;
 
 /// How much of a wrong value is shown to the person who sent it, in bytes.
 const VALUE_BYTES: usize = 60;

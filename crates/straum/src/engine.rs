@@ -23,8 +23,8 @@ pub struct Engine<J = MemoryJournal> {
 }
 
 impl<F: Files> Engine<DiskJournal<F>> {
-    /// The engine whose journal is in `files`, with everything that was acknowledged, and what
-    /// [`Opened::cut`] says of a torn end.
+    /// The engine whose journal is in `files`, with everything that was acknowledged; and the file and the byte
+    /// from which on a torn end was cut off, if there was one.
     ///
     /// # Errors
     /// [`OpenError`]; nothing was lost.

@@ -48,6 +48,7 @@ impl Log {
                 if self.chunks.is_empty() {
                     self.chunks.reserve_exact(1); // Most logs of very many never have a second.
                 }
+                debug_assert!(self.chunks.last().is_none_or(|last| last.next_offset() == offset));
                 self.chunks.push(Chunk::new(offset, self.size_bytes, message));
             }
         }

@@ -11,7 +11,7 @@ use std::io;
 use crate::chunk::{Budget, Chunk};
 use crate::files::{File, Files};
 use crate::journal::format::{
-    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, command_bytes, seal_entry,
+    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, command_bytes, finish_entry,
     segment_header, write_command,
 };
 use crate::journal::recovery::{Recovered, recover};
@@ -87,7 +87,7 @@ impl<F: Files> DiskJournal<F> {
     ///
     /// # Errors
     /// [`OpenError`]; nothing was lost.
-    pub fn open(files: F, settings: Settings) -> Result<Opened<F>, OpenError> {
+    pub(crate) fn open(files: F, settings: Settings) -> Result<Opened<F>, OpenError> {
         let Recovered { logs, sealed, sealing, active, next_position, cut } = recover(&files)?;
         let journal = Self {
             files,
@@ -115,10 +115,11 @@ impl<F: Files> DiskJournal<F> {
         if active.end + self.batch.len() as u64 > active.size_bytes {
             return Err(io::Error::other("a batch larger than its segment"));
         }
-        seal_entry(&mut self.batch, self.next_position);
+        finish_entry(&mut self.batch, self.next_position);
         active.file.write_at(active.end, &self.batch)?;
         active.file.sync()?;
         active.end += self.batch.len() as u64;
+        debug_assert!(active.end <= active.size_bytes);
         self.next_position += 1;
         self.owed_bytes += 2 * self.batch.len(); // It is sealed before the next segment is half full.
         self.batch.truncate(ENTRY_HEADER_BYTES);
@@ -347,11 +348,11 @@ fn is_full(error: &io::Error) -> bool {
 
 /// A journal that was opened.
 #[derive(Debug)]
-pub struct Opened<F: Files> {
+pub(crate) struct Opened<F: Files> {
     /// It holds everything that was acknowledged.
-    pub journal: DiskJournal<F>,
+    pub(crate) journal: DiskJournal<F>,
     /// What comes out of it.
-    pub logs: Logs,
+    pub(crate) logs: Logs,
     /// The file and the byte from which on a torn end was cut off, if there was one.
-    pub cut: Option<(String, u64)>,
+    pub(crate) cut: Option<(String, u64)>,
 }

@@ -123,7 +123,7 @@ pub fn write_command(command: Command<'_>, payload: &mut Vec<u8>) {
 
 /// Fills in the header of an entry: its first [`ENTRY_HEADER_BYTES`], before the payload.
 #[expect(clippy::cast_possible_truncation, reason = "an entry fits into a segment")]
-pub fn seal_entry(entry: &mut [u8], position: Position) {
+pub fn finish_entry(entry: &mut [u8], position: Position) {
     let length = (entry.len() - ENTRY_HEADER_BYTES) as u32;
     entry[..4].copy_from_slice(&length.to_le_bytes());
     entry[8..16].copy_from_slice(&position.to_le_bytes());
@@ -214,7 +214,7 @@ mod tests {
         let mut entry = vec![0; ENTRY_HEADER_BYTES];
         write_command(SEND_ONE, &mut entry);
         write_command(COMMIT_ONE, &mut entry);
-        seal_entry(&mut entry, position);
+        finish_entry(&mut entry, position);
         entry
     }
 
