@@ -16,7 +16,7 @@ use clap::Parser;
 use clap::builder::TypedValueParser;
 use log::LevelFilter;
 use maelstrom_kafka::{LineBuffer, Node};
-use rustix::pipe::fcntl_setpipe_size;
+use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 use straum::Retention;
 use straum::journal::disk::SEGMENT_BYTES;
 
@@ -150,10 +150,12 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// That something is no pipe, or may not be larger, is no harm.
+/// That something is no pipe, or may not be larger, is no harm; one that is larger already stays so.
 fn enlarge(pipes: &Pipes, size_bytes: usize) {
     for pipe in [&pipes.input, &pipes.output] {
-        fcntl_setpipe_size(pipe, size_bytes).ok();
+        if fcntl_getpipe_size(pipe).is_ok_and(|its_bytes| its_bytes < size_bytes) {
+            fcntl_setpipe_size(pipe, size_bytes).ok();
+        }
     }
 }
 

@@ -8,9 +8,12 @@
 use crate::fields::{self, Fields, Name, Place};
 use crate::scan::Plain;
 
-/// How many ways to write a line are remembered; then all are forgotten. There is one for each type of
-/// request, if all clients are one program.
+/// How many ways to write a line are remembered. There is one for each type of request, if all clients are
+/// one program.
 const MAX_TEMPLATES: usize = 8;
+
+/// After so many lines that are written in none of them, they are forgotten.
+const MAX_MISSES: usize = 1000;
 
 /// How much may stand between the values of a line that is remembered, in bytes.
 const MAX_TEMPLATE_BYTES: usize = 1024;
@@ -21,6 +24,8 @@ pub(crate) struct Reader {
     /// How lines begin.
     begin: Vec<Branch>,
     templates: usize,
+    /// How many lines could not be remembered.
+    misses: usize,
 }
 
 /// What may stand at a place in a line, up to the next value.
@@ -89,6 +94,10 @@ impl Reader {
     }
 
     fn remember(&mut self, line: &[u8], places: Vec<Place<'_>>) {
+        if self.templates == MAX_TEMPLATES && self.misses < MAX_MISSES {
+            self.misses += 1;
+            return;
+        }
         if self.templates == MAX_TEMPLATES {
             *self = Self::default();
         }
@@ -180,20 +189,25 @@ mod tests {
     }
 
     #[test]
-    fn only_so_much_is_remembered() {
+    fn only_so_much_is_remembered_and_not_for_ever() {
         let mut reader = Reader::default();
-        for n in 0..100 {
+        for n in 0..MAX_TEMPLATES + MAX_MISSES {
             let line = format!(r#"{{"src":"c1","body":{{"x{n}":1,"msg_id":{n}}}}}"#);
             let fields = read(&mut reader, &line).unwrap();
             assert_eq!(fields.get(Name::MsgId), Some(n.to_string().as_bytes()));
-            assert!((1..=MAX_TEMPLATES).contains(&reader.templates));
+            assert_eq!(reader.templates, MAX_TEMPLATES.min(n + 1));
         }
-        let templates = reader.templates;
-        let name = "x".repeat(MAX_TEMPLATE_BYTES);
-        read(&mut reader, &format!(r#"{{"src":"c1","body":{{"{name}":1,"msg_id":1}}}}"#)).unwrap();
-        assert_eq!(reader.templates, templates);
-        let msg = "x".repeat(MAX_TEMPLATE_BYTES);
-        read(&mut reader, &format!(r#"{{"src":"c1","body":{{"msg":"{msg}"}}}}"#)).unwrap();
-        assert_eq!(reader.templates, templates % MAX_TEMPLATES + 1);
+        read(&mut reader, LINES[0]).unwrap();
+        assert_eq!(reader.templates, 1);
+    }
+
+    #[test]
+    fn what_is_remembered_is_short() {
+        let mut reader = Reader::default();
+        let long = "x".repeat(MAX_TEMPLATE_BYTES);
+        read(&mut reader, &format!(r#"{{"src":"c1","body":{{"{long}":1,"msg_id":1}}}}"#)).unwrap();
+        assert_eq!(reader.templates, 0);
+        read(&mut reader, &format!(r#"{{"src":"c1","body":{{"msg":"{long}"}}}}"#)).unwrap();
+        assert_eq!(reader.templates, 1);
     }
 }

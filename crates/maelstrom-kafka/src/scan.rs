@@ -62,20 +62,19 @@ impl<'a> Plain<'a> {
 
     /// Any value, as its text.
     pub(crate) fn value(self) -> Option<(&'a [u8], Self)> {
-        let rest = self.skip()?;
+        let rest = self.skip_simple().or_else(|| self.skip_nested(0))?;
         Some((self.0.get(..self.0.len() - rest.0.len())?, rest))
     }
 
-    /// Any value, of which only the end counts.
-    pub(crate) fn skip(self) -> Option<Self> {
-        self.skip_at(0)
+    fn skip_at(self, depth: u32) -> Option<Self> {
+        self.skip_simple().or_else(|| self.skip_nested(depth))
     }
 
-    fn skip_at(self, depth: u32) -> Option<Self> {
+    fn skip_simple(self) -> Option<Self> {
         match self.0.first()? {
             b'"' => Some(self.string()?.1),
             b'-' | b'0'..=b'9' => Some(self.integer()?.1),
-            _ => self.skip_nested(depth),
+            _ => None,
         }
     }
 

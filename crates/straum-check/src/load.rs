@@ -15,6 +15,7 @@ mod progress;
 mod replies;
 mod report;
 mod requests;
+mod signals;
 mod tail;
 mod usage;
 mod watchdog;
@@ -34,6 +35,7 @@ use report::Runs;
 /// Measures in every mode that was asked for, and tells the figures.
 pub(crate) fn run(asked: &Load) -> Result<()> {
     let programs = programs(asked)?;
+    signals::kill_with_us()?;
     let mut progress = Progress::on_stderr();
     let mut rows = Vec::new();
     for &mode in &asked.mode {

@@ -163,7 +163,7 @@ fn a_node_that_closes_its_stdout_is_reported() {
 
 #[test]
 fn a_lost_reply_is_reported() {
-    let output = load_shell("flood", "read lost; cat");
+    let output = load_shell("flood", "read lost; sed 's|.*|{\"type\":\"send_ok\"}|'");
     misbehaved(&output, &["gave 4999 replies to 5000 requests"]);
 }
 
@@ -173,6 +173,42 @@ fn replies_that_nobody_asked_for_are_reported() {
         misbehaved(&load_faulty(mode, "blank-line=15"), &[]);
     }
     misbehaved(&load_shell("flood", "read one; yes"), &["to 5000 requests, and goes on"]);
+}
+
+#[test]
+fn a_reply_that_answers_nothing_is_reported() {
+    for mode in ["flood", "window", "ping", "mix"] {
+        let output = load_shell(mode, "while read line; do echo garbage; done");
+        misbehaved(&output, &["garbage"]);
+    }
+}
+
+#[test]
+fn a_signal_takes_the_node_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let id_file = folder.path().join("id");
+    let script = format!(
+        "echo $$ > {id}.new; mv {id}.new {id}; read init; echo '{{\"type\":\"init_ok\"}}'; \
+         while :; do sleep 0.1; done",
+        id = id_file.display()
+    );
+    let args = ["load", "--bin", "/bin/sh", "--mode", "ping", "--", "-c", &script];
+    let mut load = Command::new(CHECK).args(args).spawn().unwrap();
+    let id = loop {
+        if let Ok(id) = std::fs::read_to_string(&id_file) {
+            break id.trim().to_owned();
+        }
+        std::thread::yield_now();
+    };
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&load),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
+    assert!(!load.wait().unwrap().success());
+    // It is gone, or dead and not yet waited for.
+    let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
 
 #[test]

@@ -100,8 +100,8 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N")]
     pub(crate) stored: Option<NonZeroU32>,
     /// Keys the messages are spread over.
-    #[arg(long, value_name = "N", default_value = "10")]
-    pub(crate) keys: NonZeroU32,
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) keys: u32,
     /// Send strings of so many bytes [default: 1000 for catch-up, small integers otherwise].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
     pub(crate) message_bytes: Option<u32>,

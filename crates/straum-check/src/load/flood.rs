@@ -12,7 +12,7 @@ use crate::load::node::{self, Node, Program};
 use crate::load::pin::Cores;
 use crate::load::ping;
 use crate::load::progress::Progress;
-use crate::load::replies::check_no_error;
+use crate::load::replies::check_ok;
 use crate::load::requests::{self, Requests, SEED, Sends};
 use crate::load::usage::Meter;
 
@@ -33,7 +33,7 @@ pub(crate) fn mix(asked: &Load, program: &Program, progress: &mut Progress) -> R
     })?;
     let pinged = node::run(program, Cores::Same, |node| {
         let requests = mixed(node, sends, asked.round_trips.get().into(), progress)?;
-        ping::drive(node, &requests, check_no_error)
+        ping::drive(node, &requests, check_ok)
     })?;
     let latencies =
         pinged.into_iter().filter(|(name, _)| !flooded.iter().any(|(its, _)| its == name));

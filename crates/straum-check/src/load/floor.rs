@@ -18,8 +18,12 @@ const REPLY_BEGINS: &[u8] =
     b"{\"src\":\"n0\",\"dest\":\"c1\",\"body\":{\"type\":\"init_ok\",\"in_reply_to\":1,\"pad\":\"";
 const REPLY_ENDS: &[u8] = b"\"}}\n";
 
-/// What a pipe holds by default on Linux, so one read takes all there is.
-const READ_BYTES: usize = 64 * 1024;
+/// So that one read takes all there is.
+const READ_BYTES: usize = PIPE_BYTES;
+
+/// As much as a node that knows of it makes of its pipes: a floor with less room would be slower than one for no
+/// reason but that.
+const PIPE_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, Args)]
 pub(crate) struct Floor {
@@ -39,6 +43,10 @@ pub(crate) fn run(options: &Floor) -> Result<()> {
     // Plain files: std's own stdin and stdout would put their buffers in between.
     let stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    for pipe in [&stdin, &stdout] {
+        // That something is no pipe, or may not be larger, is no harm.
+        rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES).ok();
+    }
     Ok(answer(&reply(options.reply_bytes as usize), stdin, stdout)?)
 }
 

@@ -12,10 +12,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::retry_on_intr;
+use rustix::process::Pid;
 
 use crate::load::pin::{Cores, Pinned};
 use crate::load::replies::Replies;
 use crate::load::requests::INIT;
+use crate::load::signals;
 use crate::load::usage::Usage;
 use crate::load::watchdog::{Waits, Watchdog};
 
@@ -79,6 +81,7 @@ pub(crate) fn run<T>(
 
 impl Node {
     fn start(program: &Program) -> Result<Self> {
+        let mut running = signals::running(); // A signal waits until it is known whom to kill.
         let mut child = Command::new(&program.bin)
             .args(&program.args)
             .stdin(Stdio::piped())
@@ -87,6 +90,7 @@ impl Node {
             .process_group(0) // the watchdog kills it with all it started
             .spawn()
             .with_context(|| format!("{} cannot be started", program.bin.display()))?;
+        *running = Some(Pid::from_child(&child));
         let waits = Waits::default();
         let stdout = child.stdout.take().context("no stdout")?;
         let stderr = child.stderr.take().context("no stderr")?;
@@ -153,6 +157,7 @@ impl Node {
         self.stdin = None;
         self.replies.close();
         let status = self.waits.during(|| self.child.wait())?;
+        *signals::running() = None;
         let stderr = self.waits.during(|| self.stderr.join()).unwrap_or_default();
         let silent = self.watchdog.disarm();
         let checked = outcome.and_then(|given| {

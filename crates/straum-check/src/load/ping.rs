@@ -8,7 +8,7 @@ use crate::load::args::Load;
 use crate::load::figures::{self, Figure};
 use crate::load::node::{self, Node, Program};
 use crate::load::pin::Cores;
-use crate::load::replies::check_no_error;
+use crate::load::replies::check_ok;
 use crate::load::requests::{Requests, Sends};
 use crate::load::usage::Meter;
 
@@ -17,7 +17,7 @@ pub(crate) fn ping(asked: &Load, program: &Program) -> Result<Vec<Figure>> {
     let sends = Sends::asked(asked);
     let count = asked.round_trips.get().into();
     let requests = Requests::generate(1, count, |lines, number| sends.write(lines, number));
-    node::run(program, Cores::Same, |node| drive(node, &requests, check_no_error))
+    node::run(program, Cores::Same, |node| drive(node, &requests, check_ok))
 }
 
 /// Times each request, and hands over its reply outside of that.

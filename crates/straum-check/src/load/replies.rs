@@ -11,6 +11,8 @@ use crate::load::watchdog::Waits;
 /// The type of an error reply. Without `"type":`, for the spaces some writers put after a colon;
 /// no other reply to our requests can hold it.
 const ERROR: &[u8] = b"\"error\"";
+/// What the types of all other replies end in.
+const OK: &[u8] = b"_ok\"";
 const READ_BYTES: usize = 256 * 1024;
 /// The most of a reply that is shown.
 const SHOWN_BYTES: usize = 400;
@@ -29,6 +31,8 @@ pub(crate) struct Replies<R> {
     lines: u64,
     errors: u64,
     first_error: Option<String>,
+    /// The first reply seen that is neither an error nor an answer.
+    no_answer: Option<String>,
     waits: Waits,
     /// The longest reply that is read, in bytes.
     pub(crate) max_reply_bytes: usize,
@@ -44,6 +48,7 @@ impl<R: Read> Replies<R> {
             lines: 0,
             errors: 0,
             first_error: None,
+            no_answer: None,
             waits,
             max_reply_bytes: MAX_REPLY_BYTES,
         }
@@ -134,10 +139,14 @@ impl<R: Read> Replies<R> {
         self.check(expected)
     }
 
-    /// Fails if there were errors, or more or fewer replies than expected so far.
+    /// Fails if there were errors, or what was seen to be no answer, or more or fewer replies than expected
+    /// so far.
     pub(crate) fn check(&self, expected: u64) -> Result<()> {
         if let Some(error) = &self.first_error {
             bail!("gave {} error replies, the first: {error}", self.errors);
+        }
+        if let Some(line) = &self.no_answer {
+            bail!("gave a reply that answers nothing: {line:?}");
         }
         ensure!(self.lines == expected, "gave {} replies to {expected} requests", self.lines);
         Ok(())
@@ -167,6 +176,13 @@ impl<R: Read> Replies<R> {
             self.errors += 1;
             self.first_error.get_or_insert_with(|| shown(line_around(read, at)));
         }
+        // One reply of each read: looking for this in all would slow down the fastest nodes.
+        if let Some(line) = last_line(read)
+            && memchr::memmem::find(line, OK).is_none()
+            && memchr::memmem::find(line, ERROR).is_none()
+        {
+            self.no_answer.get_or_insert_with(|| shown(line));
+        }
         Ok((length > 0).then_some(ended))
     }
 
@@ -176,12 +192,24 @@ impl<R: Read> Replies<R> {
     }
 }
 
-/// Fails if a reply is an error.
-pub(crate) fn check_no_error(reply: &[u8]) -> Result<()> {
+/// Fails if a reply is no answer.
+pub(crate) fn check_ok(reply: &[u8]) -> Result<()> {
     if memchr::memmem::find(reply, ERROR).is_some() {
         bail!("gave an error reply: {}", shown(reply));
     }
+    ensure!(
+        memchr::memmem::find(reply, OK).is_some(),
+        "gave a reply that answers nothing: {:?}",
+        shown(reply)
+    );
     Ok(())
+}
+
+/// The last line of which both ends are in here.
+fn last_line(read: &[u8]) -> Option<&[u8]> {
+    let end = memchr::memrchr(b'\n', read)?;
+    let start = memchr::memrchr(b'\n', &read[..end])?;
+    read.get(start + 1..end)
 }
 
 fn line_around(read: &[u8], at: usize) -> &[u8] {

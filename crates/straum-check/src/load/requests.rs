@@ -43,7 +43,7 @@ pub(crate) struct Sends {
 
 impl Sends {
     pub(crate) fn asked(asked: &Load) -> Self {
-        Self { keys: asked.keys.get().into(), message_bytes: asked.message_bytes }
+        Self { keys: asked.keys.into(), message_bytes: asked.message_bytes }
     }
 
     pub(crate) fn key(self, number: u64) -> u64 {
