@@ -18,8 +18,8 @@ const REPLY_BEGINS: &[u8] =
     b"{\"src\":\"n0\",\"dest\":\"c1\",\"body\":{\"type\":\"init_ok\",\"in_reply_to\":1,\"pad\":\"";
 const REPLY_ENDS: &[u8] = b"\"}}\n";
 
-/// So that one read takes all there is.
-const READ_BYTES: usize = PIPE_BYTES;
+/// As much as a pipe holds by default on Linux.
+const READ_BYTES: usize = 64 * 1024;
 
 /// As much as a node that knows of it makes of its pipes: a floor with less room would be slower than one for no
 /// reason but that.
