@@ -261,11 +261,21 @@ mod tests {
 
     #[test]
     fn too_few_and_too_many_replies_are_told() {
+        let two = "{\"type\":\"send_ok\"}\n".repeat(2);
         for expected in [1, 3] {
-            let error = replies(&b"{}\n{}\n"[..]).finish(expected).unwrap_err().to_string();
+            let error = replies(two.as_bytes()).finish(expected).unwrap_err().to_string();
             assert_eq!(error, format!("gave 2 replies to {expected} requests"));
         }
-        replies(&b"{}\n{}\n"[..]).finish(2).unwrap();
+        replies(two.as_bytes()).finish(2).unwrap();
+    }
+
+    #[test]
+    fn a_reply_that_is_no_answer_is_told() {
+        let error = replies(&b"{}\n{}\n"[..]).finish(2).unwrap_err().to_string();
+        assert_eq!(error, "gave a reply that answers nothing: \"{}\"");
+        check_ok(b"{\"type\":\"poll_ok\"}\n").unwrap();
+        check_ok(b"{\"type\":\"error\"}\n").unwrap_err();
+        check_ok(b"\n").unwrap_err();
     }
 
     #[test]
