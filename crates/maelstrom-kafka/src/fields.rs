@@ -51,20 +51,21 @@ pub(crate) struct Place<'a> {
 }
 
 impl Name {
+    const IN_BODY: [Self; 9] = [
+        Self::Type,
+        Self::MsgId,
+        Self::InReplyTo,
+        Self::Key,
+        Self::Msg,
+        Self::Offsets,
+        Self::Keys,
+        Self::NodeId,
+        Self::NodeIds,
+    ];
+
     /// A field of a body.
-    fn in_body(name: &[u8]) -> Option<Self> {
-        Some(match name {
-            b"type" => Self::Type,
-            b"msg_id" => Self::MsgId,
-            b"in_reply_to" => Self::InReplyTo,
-            b"key" => Self::Key,
-            b"msg" => Self::Msg,
-            b"offsets" => Self::Offsets,
-            b"keys" => Self::Keys,
-            b"node_id" => Self::NodeId,
-            b"node_ids" => Self::NodeIds,
-            _ => return None,
-        })
+    fn in_body(text: &[u8]) -> Option<Self> {
+        Self::IN_BODY.into_iter().find(|name| name.text().as_bytes() == text)
     }
 
     pub(crate) fn text(self) -> &'static str {
@@ -101,16 +102,16 @@ pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// The values of a line that is written plainly, in order, and whole but for the body, which is taken apart.
 /// Declines other lines, those without a body and those in which a field stands twice.
-pub(crate) fn scan<'a>(line: &'a [u8]) -> Option<Vec<Place<'a>>> {
+pub(crate) fn scan<'a>(line: Plain<'a>) -> Option<Vec<Place<'a>>> {
     let mut places: Vec<Place<'a>> = Vec::new();
     let mut has_body = false;
     let mut take = |name: Option<Name>, text: Plain<'a>| {
         let is_second = name.is_some() && places.iter().any(|place| place.name == name);
         let (value, rest) = text.value()?;
-        places.push(Place { name, value, at: line.len() - text.length() });
+        places.push(Place { name, value, at: line.length() - text.length() });
         (!is_second).then_some(rest)
     };
-    let rest = Plain::new(line)?.object(|name, text| match name {
+    let rest = line.object(|name, text| match name {
         b"src" => take(Some(Name::Src), text),
         b"dest" => take(Some(Name::Dest), text),
         b"body" if has_body => None,

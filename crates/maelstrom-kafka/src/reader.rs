@@ -56,11 +56,13 @@ impl Reader {
         line: &'a [u8],
         fields: &mut Fields<'a>,
     ) -> Result<(), String> {
-        let text = Plain::new(line);
-        if text.and_then(|text| self.follow(text, fields)).is_some() {
+        let Some(text) = Plain::new(line) else {
+            *fields = fields::parse(line)?;
             return Ok(());
+        };
+        if self.follow(text, fields).is_none() {
+            *fields = self.learn(line, text).map_or_else(|| fields::parse(line), Ok)?;
         }
-        *fields = self.learn(line).map_or_else(|| fields::parse(line), Ok)?;
         Ok(())
     }
 
@@ -78,10 +80,11 @@ impl Reader {
         }
     }
 
-    /// Reads a line that is written otherwise, and remembers how; declines one that is not written plainly.
+    /// Reads a line that is written otherwise, and remembers how; declines one that
+    /// the scanner declines.
     #[cold]
-    fn learn<'a>(&mut self, line: &'a [u8]) -> Option<Fields<'a>> {
-        let places = fields::scan(line)?;
+    fn learn<'a>(&mut self, line: &'a [u8], text: Plain<'a>) -> Option<Fields<'a>> {
+        let places = fields::scan(text)?;
         let mut fields = Fields::default();
         for place in &places {
             fields.set(place.name, place.value);
@@ -173,7 +176,8 @@ mod tests {
             assert_eq!(read(&mut Reader::default(), &changed), parsed, "{changed}");
             assert_eq!(read(&mut reader_of_lines(), &changed), parsed, "{changed}");
             assert_eq!(read(&mut reader, &changed), parsed, "{changed}");
-            scanned += usize::from(fields::scan(changed.as_bytes()).is_some());
+            let places = Plain::new(changed.as_bytes()).and_then(fields::scan);
+            scanned += usize::from(places.is_some());
         }
         assert!(scanned > 500, "{scanned}");
     }
