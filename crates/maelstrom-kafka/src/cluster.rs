@@ -88,9 +88,8 @@ impl ClusterNode {
             let mut fields = Fields::default();
             let message = Message::read(&mut self.reader, line, &mut fields)?;
             if let Err(refusal) = self.answer(now_ns, &message, out) {
-                let our_id = self.serving.as_ref().map(|serving| serving.src.as_bytes());
-                let src = our_id.or(message.dest).unwrap_or(b"\"\"");
-                Reply { src, dest: message.src, in_reply_to: message.msg_id }.error(out, &refusal);
+                let our_src = self.serving.as_ref().map(|serving| serving.src.as_bytes());
+                message.reply(our_src).error(out, &refusal);
             }
         }
         self.follow(now_ns, out);
@@ -128,11 +127,10 @@ impl ClusterNode {
         message: &Message<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
-        let Message { src: dest, msg_id, body, .. } = message;
-        match body.kind()? {
+        match message.body.kind()? {
             Kind::Init => {
-                let src = self.init(now_ns, body)?;
-                Reply { src: src.as_bytes(), dest, in_reply_to: msg_id }.init_ok(out);
+                let src = self.init(now_ns, &message.body)?;
+                message.reply(Some(src.as_bytes())).init_ok(out);
                 Ok(())
             }
             Kind::Send => self.serving()?.send(now_ns, message),

@@ -5,11 +5,10 @@ use std::fmt;
 
 use straum::{Engine, Journal, MemoryJournal, ReadError, Refused};
 
-use crate::fields::{Fields, Json};
+use crate::fields::Fields;
 use crate::identity::Identity;
 use crate::reader::Reader;
 use crate::refusal::{Code, Refusal};
-use crate::reply::Reply;
 use crate::request::{Body, Kind, Message, Unanswerable};
 
 /// A single node of Maelstrom's `kafka` workload.
@@ -76,17 +75,15 @@ impl<J: Journal> Node<J> {
     /// [`HandleError`]; nothing was appended.
     pub fn handle(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), HandleError> {
         let mut fields = Fields::default();
-        let Message { src, dest, msg_id, body } =
-            Message::read(&mut self.reader, line, &mut fields)
-                .map_err(HandleError::Unanswerable)?;
-        match self.answer(&body, src, msg_id, out) {
+        let message = Message::read(&mut self.reader, line, &mut fields)
+            .map_err(HandleError::Unanswerable)?;
+        match self.answer(&message, out) {
             Ok(()) => Ok(()),
             Err(Trouble::Open(reason)) => Err(HandleError::Open(reason)),
             Err(Trouble::Cluster) => Err(HandleError::Cluster),
             Err(Trouble::Refused(refusal)) => {
-                let our_id = self.serving.as_ref().map(|serving| serving.src.as_slice());
-                let our_src = our_id.or(dest).unwrap_or(b"\"\"");
-                Reply { src: our_src, dest: src, in_reply_to: msg_id }.error(out, &refusal);
+                let our_src = self.serving.as_ref().map(|serving| serving.src.as_slice());
+                message.reply(our_src).error(out, &refusal);
                 Ok(())
             }
         }
@@ -101,20 +98,15 @@ impl<J: Journal> Node<J> {
     }
 
     /// Carries a request out and appends its reply; a refused one changes and appends nothing.
-    fn answer(
-        &mut self,
-        body: &Body<'_>,
-        dest: Json<'_>,
-        in_reply_to: Json<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Trouble> {
+    fn answer(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Trouble> {
+        let body = &message.body;
         let kind = body.kind()?;
         if kind == Kind::Init {
             self.init(body)?;
         }
         let serving = self.serving.as_mut().ok_or_else(Refusal::no_name_yet)?;
         let Serving { src, engine, .. } = serving;
-        let reply = Reply { src, dest, in_reply_to };
+        let reply = message.reply(Some(src));
         match kind {
             Kind::Init => reply.init_ok(out),
             Kind::Send => {

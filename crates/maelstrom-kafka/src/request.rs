@@ -13,6 +13,7 @@ use straum::Offset;
 use crate::fields::{Fields, Json, Name, Text};
 use crate::reader::Reader;
 use crate::refusal::{Code, Refusal};
+use crate::reply::Reply;
 use crate::scan::Plain;
 
 /// How deep a message may be nested. A poll's reply puts it 5 levels deeper, and the sum stays below
@@ -91,6 +92,12 @@ impl<'a> Message<'a> {
             let begin = &line[..line.len().min(VALUE_BYTES)];
             Unanswerable { reason, line_begins: String::from_utf8_lossy(begin).into() }
         })
+    }
+
+    /// The envelope of its reply, from us; before we have a name, from whom the sender takes us for.
+    pub(crate) fn reply<'b>(&'b self, our_src: Option<Json<'b>>) -> Reply<'b> {
+        let src = our_src.or(self.dest).unwrap_or(b"\"\"");
+        Reply { src, dest: self.src, in_reply_to: self.msg_id }
     }
 
     fn of(fields: &'a Fields<'a>) -> Result<Self, &'static str> {

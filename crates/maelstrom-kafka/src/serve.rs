@@ -102,14 +102,17 @@ pub(crate) fn read(lines: &mut LineBuffer, input: &mut File) -> Result<usize, Fa
     }
 }
 
-/// Writes lines.
+/// Writes lines and takes them out of the buffer.
 ///
 /// # Errors
 /// [`Failure::Pipe`].
-pub(crate) fn write(output: &mut File, lines: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write(output: &mut File, lines: &mut Vec<u8>) -> Result<(), Failure> {
     output
         .write_all(lines)
-        .map_err(|error| Failure::Pipe(format!("cannot write replies to stdout: {error}")))
+        .map_err(|error| Failure::Pipe(format!("cannot write replies to stdout: {error}")))?;
+    lines.clear();
+    lines.shrink_to(KEEP_BYTES);
+    Ok(())
 }
 
 pub(crate) fn warn_too_long(number: u64, size_bytes: u64) {
@@ -156,9 +159,6 @@ impl<J: Journal> Session<'_, J> {
 
     fn flush(&mut self) -> Result<(), Failure> {
         self.node.sync().map_err(Failure::Journal)?;
-        write(self.output, &self.replies)?;
-        self.replies.clear();
-        self.replies.shrink_to(KEEP_BYTES);
-        Ok(())
+        write(self.output, &mut self.replies)
     }
 }

@@ -93,10 +93,7 @@ impl Session {
     }
 
     fn flush(&mut self, output: &mut File) -> Result<(), Failure> {
-        write(output, &self.out)?;
-        self.out.clear();
-        self.out.shrink_to(FLUSH_BYTES);
-        Ok(())
+        write(output, &mut self.out)
     }
 
     /// How long the node may sleep; none if it waits for input alone.
