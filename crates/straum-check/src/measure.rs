@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use lag::Lag;
-pub use latency::Latency;
+pub use latency::{Latency, percentile};
 pub use series::{LatencySeries, Rates, Series};
 
 use crate::history::{Action, History, Operation, Outcome};
@@ -158,8 +158,9 @@ pub fn milliseconds(span: Nanos) -> f64 {
     float(span) / float(MILLISECOND)
 }
 
+/// A count as a figure.
 #[expect(clippy::cast_precision_loss, reason = "figures need no more than 53 bits")]
-pub(crate) fn float(count: u64) -> f64 {
+pub fn float(count: u64) -> f64 {
     count as f64
 }
 

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
+use straum_check::measure::float;
 
 use crate::load::args::Load;
-use crate::load::figures::{self, Figure, float};
+use crate::load::figures::{self, Figure};
 use crate::load::floor;
 use crate::load::logs::{self, Logs};
 use crate::load::node::{self, Node, Program};

@@ -27,18 +27,15 @@ pub(crate) fn flood(asked: &Load, program: &Program) -> Result<Vec<Figure>> {
 /// Half sends, the rest reads of what was just sent and commits. How long each takes is that of one at a time.
 pub(crate) fn mix(asked: &Load, program: &Program, progress: &mut Progress) -> Result<Vec<Figure>> {
     let sends = Sends::asked(asked);
-    let mut flooded = node::run(program, Cores::Apart, |node| {
+    let flooded = node::run(program, Cores::Apart, |node| {
         let requests = mixed(node, sends, asked.requests.get().into(), progress)?;
         drive(node, &requests)
     })?;
-    let pinged = node::run(program, Cores::Same, |node| {
+    let (_, round_trips) = node::run(program, Cores::Same, |node| {
         let requests = mixed(node, sends, asked.round_trips.get().into(), progress)?;
         ping::drive(node, &requests, check_ok)
     })?;
-    let latencies =
-        pinged.into_iter().filter(|(name, _)| !flooded.iter().any(|(its, _)| its == name));
-    flooded.extend(latencies.collect::<Vec<_>>());
-    Ok(flooded)
+    Ok(flooded.into_iter().chain(figures::percentiles(round_trips)).collect())
 }
 
 fn mixed(node: &mut Node, sends: Sends, count: u64, progress: &mut Progress) -> Result<Requests> {

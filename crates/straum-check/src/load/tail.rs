@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value};
 
 use crate::load::args::Load;
-use crate::load::figures::Figure;
+use crate::load::figures::{self, Figure};
 use crate::load::logs::{self, Logs, Stored};
 use crate::load::node::{self, Program, Who};
 use crate::load::pin::Cores;
@@ -34,14 +34,14 @@ pub(crate) fn tail(
         let logs = logs::store_and_learn(node, sends, newest.clone(), progress)?;
         let polls = polls(sends, &logs, &newest, asked.round_trips.get());
         let mut replies = Vec::new();
-        let figures = ping::drive(node, &requests(&polls, newest.end), |reply| {
+        let (used, round_trips) = ping::drive(node, &requests(&polls, newest.end), |reply| {
             replies.extend_from_slice(reply);
             Ok(())
         })?;
         if program.who != Who::Floor {
             check(sends, &polls, &replies)?;
         }
-        Ok(figures)
+        Ok(figures::of_latencies(&used, round_trips))
     })
 }
 

@@ -55,6 +55,27 @@ pub(super) fn of(operation: &Operation) -> Option<Nanos> {
 
 /// The smallest span that `percent` of all do not exceed; none of nothing.
 pub(super) fn percentile_ms(sorted: &[Nanos], percent: usize) -> Option<f64> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).map(|&span| milliseconds(span))
+    percentile(sorted, 10 * percent).map(milliseconds)
+}
+
+/// The smallest value that so many thousandths of all values do not exceed; none of nothing.
+pub fn percentile<T: Copy>(sorted: &[T], per_mille: usize) -> Option<T> {
+    let rank = (sorted.len() * per_mille).div_ceil(1000);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percentile;
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<u32> = (1..=200).collect();
+        assert_eq!(percentile(&values, 500), Some(100));
+        assert_eq!(percentile(&values, 990), Some(198));
+        assert_eq!(percentile(&values, 999), Some(200));
+        assert_eq!(percentile(&values, 1000), Some(200));
+        assert_eq!(percentile(&values[..1], 990), Some(1));
+        assert_eq!(percentile::<u32>(&[], 990), None);
+    }
 }
