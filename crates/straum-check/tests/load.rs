@@ -206,7 +206,7 @@ fn a_signal_takes_the_node_along() {
     )
     .unwrap();
     assert!(!load.wait().unwrap().success());
-    // It is gone, or dead and not yet waited for.
+    // It is dead already, and perhaps not yet waited for by whoever inherited it.
     let state = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     assert!(state.is_empty() || state.contains(") Z "), "{state}");
 }
