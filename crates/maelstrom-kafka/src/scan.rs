@@ -14,13 +14,10 @@ pub(crate) struct Plain<'a>(&'a [u8]);
 impl<'a> Plain<'a> {
     /// Declines a text that may hold an escape, or is not UTF-8.
     pub(crate) fn new(text: &'a [u8]) -> Option<Self> {
-        if !text.is_ascii() && std::str::from_utf8(text).is_err() {
-            return None;
-        }
-        // Without a way out of the loop, so that it becomes vector instructions.
-        let special = |byte: u8| u8::from(byte < 0x20) | u8::from(byte == b'\\');
-        let found = text.iter().fold(0, |found, &byte| found | special(byte));
-        (found == 0).then_some(Self(text))
+        let is_special = |byte: u8| byte < 0x20 || byte == b'\\';
+        let is_plain_utf8 = || !any(text, is_special) && std::str::from_utf8(text).is_ok();
+        let is_plain_ascii = !any(text, |byte| is_special(byte) || !byte.is_ascii());
+        (is_plain_ascii || is_plain_utf8()).then_some(Self(text))
     }
 
     /// How many bytes follow.
@@ -127,6 +124,11 @@ impl<'a> Plain<'a> {
     fn eat(self, byte: u8) -> Option<Self> {
         self.0.strip_prefix(&[byte]).map(Self)
     }
+}
+
+/// Looks at all of them, come what may, so that it becomes vector instructions.
+fn any(bytes: &[u8], test: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(false, |found, &byte| found | test(byte))
 }
 
 /// Eight bytes at a time, since most strings are shorter than that.
