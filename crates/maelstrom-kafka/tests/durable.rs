@@ -50,8 +50,12 @@ fn what_was_acknowledged_is_there_after_a_kill() {
         let mut stdin = node.stdin.take().unwrap();
         let mut stdout = BufReader::new(node.stdout.take().unwrap());
         let sends: Vec<String> = (0..3_000).map(|n| send(round * 3_000 + n)).collect();
-        writeln!(stdin, "{}\n{}", init(), sends.join("\n")).unwrap();
-        let replies = read_lines(&mut stdout, 3_001);
+        let input = format!("{}\n{}\n", init(), sends.join("\n"));
+        let replies = std::thread::scope(|scope| {
+            // Beside the reading: the system may give pipes that do not hold all of it.
+            scope.spawn(|| stdin.write_all(input.as_bytes()).unwrap());
+            read_lines(&mut stdout, 3_001)
+        });
         let last = format!(r#""offset":{}}}}}"#, round * 3_000 + 2_999);
         assert!(replies.trim_end().ends_with(&last), "round {round}: {replies}");
         node.kill().unwrap();
