@@ -207,7 +207,7 @@ impl SmallDisk {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &size, "straum-test"]).arg(folder.path());
         let mounted = mount.status().is_ok_and(|status| status.success());
-        mounted.then_some(Self(folder))
+        mounted.then(|| Self(folder))
     }
 
     fn grow(&self, size_mib: u32) {
