@@ -2,6 +2,7 @@
 //! anything but replies to stdout.
 
 mod data;
+mod late;
 mod serve;
 mod serve_cluster;
 mod stop;

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use maelstrom_kafka::{HandleError, Line, LineBuffer, MAX_LINE_BYTES, Node};
 use straum::Journal;
 
+use crate::late::Waits;
 use crate::stop::Stop;
 
 /// Replies leave when this many bytes of them have gathered, even if more lines are waiting: what waits
@@ -62,9 +63,10 @@ pub(crate) fn serve<J: Journal>(
     stop: &Stop,
 ) -> Result<(), End> {
     let Pipes { input, output, lines } = pipes;
-    let mut session = Session { node, output, replies: Vec::new(), line_number: 0 };
+    let mut session =
+        Session { node, output, replies: Vec::new(), waits: Waits::default(), line_number: 0 };
     loop {
-        let count = read(lines, input)?;
+        let count = session.waits.reading(|| read(lines, input))?;
         let _at_hand = stop.batch();
         while let Some(line) = lines.next_line() {
             session.handle(&line)?;
@@ -125,6 +127,7 @@ struct Session<'n, J> {
     node: &'n mut Node<J>,
     output: &'n mut File,
     replies: Vec<u8>,
+    waits: Waits,
     line_number: u64,
 }
 
@@ -158,7 +161,43 @@ impl<J: Journal> Session<'_, J> {
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
-        self.node.sync().map_err(Failure::Journal)?;
+        let (synced, too_long) = self.waits.syncing(|| self.node.sync());
+        synced.map_err(Failure::Journal)?;
+        if let Some(waited) = too_long {
+            let count = memchr::memchr_iter(b'\n', &self.replies).count();
+            log::warn!(
+                "{count} replies not sent, after up to {waited:.1?} of waiting for the disk"
+            );
+            self.replies.clear();
+        }
         write(self.output, &mut self.replies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Seek};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn replies_leave_unless_they_would_come_too_late() {
+        for (waited_ms, sent) in [(0, "a reply\n"), (4_400, "a reply\n"), (4_500, "")] {
+            let mut output = tempfile::tempfile().unwrap();
+            let mut session = Session {
+                node: &mut Node::in_memory(0),
+                output: &mut output,
+                replies: b"a reply\n".to_vec(),
+                waits: Waits::of(Duration::from_millis(waited_ms)),
+                line_number: 0,
+            };
+            session.flush().unwrap();
+            assert!(session.replies.is_empty());
+            output.rewind().unwrap();
+            let mut text = String::new();
+            output.read_to_string(&mut text).unwrap();
+            assert_eq!(text, sent);
+        }
     }
 }
