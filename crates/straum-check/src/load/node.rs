@@ -156,8 +156,9 @@ impl Node {
         // A node that still waits for us or writes to us learns that we are gone.
         self.stdin = None;
         self.replies.close();
-        let status = self.waits.during(|| self.child.wait())?;
+        self.waits.during(|| signals::wait_for_its_death(Pid::from_child(&self.child)));
         *signals::running() = None;
+        let status = self.child.wait()?;
         let stderr = self.waits.during(|| self.stderr.join()).unwrap_or_default();
         let silent = self.watchdog.disarm();
         let checked = outcome.and_then(|given| {

@@ -30,8 +30,8 @@ pub(crate) fn kill_with_us() -> Result<()> {
     Ok(())
 }
 
-/// Leaves its status to the one that started it.
-fn wait_for_its_death(node: Pid) {
+/// Waits until it is dead, and leaves its status to the one that started it.
+pub(crate) fn wait_for_its_death(node: Pid) {
     let died = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     // An error means that it has been waited for: it is gone.
     retry_on_intr(|| waitid(WaitId::Pid(node), died)).ok();
