@@ -166,7 +166,7 @@ impl<J: Journal> Session<'_, J> {
         if let Some(waited) = too_long {
             let count = memchr::memchr_iter(b'\n', &self.replies).count();
             log::warn!(
-                "{count} replies not sent, after up to {waited:.1?} of waiting for the disk"
+                "replies not sent: {count}; what they answer has waited up to {waited:.1?} for the disk"
             );
             self.replies.clear();
         }
