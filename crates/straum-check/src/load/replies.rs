@@ -3,7 +3,7 @@
 
 use std::io::Read;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use memchr::memmem::Finder;
 
 use crate::load::watchdog::Waits;
@@ -31,7 +31,7 @@ pub(crate) struct Replies<R> {
     lines: u64,
     errors: u64,
     first_error: Option<String>,
-    /// The first reply seen that is neither an error nor an answer.
+    /// What there is to say of the first reply seen that is neither an error nor an answer.
     no_answer: Option<String>,
     waits: Waits,
     /// The longest reply that is read, in bytes.
@@ -145,8 +145,8 @@ impl<R: Read> Replies<R> {
         if let Some(error) = &self.first_error {
             bail!("gave {} error replies, the first: {error}", self.errors);
         }
-        if let Some(line) = &self.no_answer {
-            bail!("gave a reply that answers nothing: {line:?}");
+        if let Some(why) = &self.no_answer {
+            bail!("{why}");
         }
         ensure!(self.lines == expected, "gave {} replies to {expected} requests", self.lines);
         Ok(())
@@ -177,11 +177,8 @@ impl<R: Read> Replies<R> {
             self.first_error.get_or_insert_with(|| shown(line_around(read, at)));
         }
         // One reply of each read: looking for this in all would slow down the fastest nodes.
-        if let Some(line) = last_line(read)
-            && memchr::memmem::find(line, OK).is_none()
-            && memchr::memmem::find(line, ERROR).is_none()
-        {
-            self.no_answer.get_or_insert_with(|| shown(line));
+        if self.no_answer.is_none() {
+            self.no_answer = last_line(read).and_then(no_answer);
         }
         Ok((length > 0).then_some(ended))
     }
@@ -197,12 +194,14 @@ pub(crate) fn check_ok(reply: &[u8]) -> Result<()> {
     if memchr::memmem::find(reply, ERROR).is_some() {
         bail!("gave an error reply: {}", shown(reply));
     }
-    ensure!(
-        memchr::memmem::find(reply, OK).is_some(),
-        "gave a reply that answers nothing: {:?}",
-        shown(reply)
-    );
-    Ok(())
+    no_answer(reply).map_or(Ok(()), |why| Err(anyhow!(why)))
+}
+
+/// What there is to say of a reply that is neither an error nor an answer.
+fn no_answer(reply: &[u8]) -> Option<String> {
+    let has = |text| memchr::memmem::find(reply, text).is_some();
+    let said = || format!("gave a reply that answers nothing: {:?}", shown(reply));
+    (!has(OK) && !has(ERROR)).then(said)
 }
 
 /// The last line of which both ends are in here.
