@@ -1,126 +1,183 @@
-//! Any bytes as the segments of a journal: opening it never panics, and if it opens, what it showed is
-//! there after a further message and a crash, and so is the message.
+//! Any bytes as the files of a journal: opening it never panics, and if it opens, what it showed is there after a
+//! further record and a crash, and so is the record.
 //!
-//! Bytes are taken as they are, and once more with every checksum and position made right, without which
-//! the fuzzer would hardly get past them; as one segment, and as two. The fixtures are good seeds:
-//! `cargo fuzz run journal fuzz/corpus/journal crates/straum/tests/fixtures/v1`.
+//! The first byte says whether the rest is a segment of the write-ahead log or a sorted segment with an empty segment
+//! behind it. Bytes are taken as they are, and once more with every checksum made right, without which the fuzzer
+//! would hardly get past them. The fixtures are good seeds, each with a byte before it:
+//! `crates/straum/tests/fixtures/v2`.
 
 #![no_main]
-
-use std::collections::{BTreeMap, BTreeSet};
 
 use libfuzzer_sys::fuzz_target;
 use straum::files::simulated::SimulatedFiles;
 use straum::files::{File, Files};
-use straum::journal::disk::{DiskJournal, Settings};
-use straum::journal::format::{
-    ENTRY_HEADER_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader, read_command, finish_entry,
-    segment_header,
-};
-use straum::{Command, Engine, Retention};
+use straum::{Budget, Engine, Identity, Now, Options};
 
-const SEGMENT_BYTES: u32 = 512;
-const SETTINGS: Settings = Settings {
-    segment_bytes: SEGMENT_BYTES,
-    retention: Retention { max_bytes: None, max_age_ms: None },
-    now_ms: || 0,
-};
-const KEY: &str = "k";
-const MESSAGE: &[u8] = b"safe";
-
-type Logs = BTreeMap<String, (Vec<Vec<u8>>, Option<u64>)>;
+const IDENTITY: [u8; 16] = *b"identity of test";
+const WAL: &str = "00000000000000000000.wal";
+const SORTED: &str = "00000000000000000000-0000000000.sorted";
 
 fuzz_target!(|input: &[u8]| {
-    try_journal(&[(0, input.to_vec())]);
-    try_journal(&[(0, mended(input, 0).0)]);
-    let Some((split, bytes)) = input.split_last_chunk() else { return };
-    let split = usize::from(u16::from_le_bytes(*bytes)) % (split.len() + 1);
-    let (first, second) = input.split_at(split);
-    let (first_mended, position) = mended(first, 0);
-    try_journal(&[(0, first_mended.clone()), (position, second.to_vec())]);
-    try_journal(&[(0, first_mended), (position, mended(second, position).0)]);
+    let Some((kind, bytes)) = input.split_first() else { return };
+    let is_sorted = kind & 1 == 1;
+    try_files(is_sorted, bytes.to_vec());
+    if is_sorted {
+        try_files(true, right_sorted(bytes.to_vec()));
+    } else {
+        try_files(false, right_wal(bytes.to_vec()));
+    }
 });
 
-/// The bytes with a good header in front, if they have none, and the headers of all entries made right that their lengths
-/// make out; and the position of the next.
-fn mended(bytes: &[u8], first_position: u64) -> (Vec<u8>, u64) {
-    let header = SegmentHeader { first_position, size_bytes: SEGMENT_BYTES, begun_at_s: 0 };
-    let mut segment = segment_header(header).to_vec();
-    let has_header = bytes.starts_with(&segment[..8]);
-    segment.extend(bytes.get(if has_header { SEGMENT_HEADER_BYTES } else { 0 }..).unwrap_or(&[]));
-    let (mut at, mut position) = (SEGMENT_HEADER_BYTES, first_position);
-    while let Some(length) = segment.get(at..).and_then(|rest| rest.first_chunk().copied()) {
-        let end = at + ENTRY_HEADER_BYTES + u32::from_le_bytes(length) as usize;
-        if length == [0; 4] || end > segment.len() {
+fn try_files(is_sorted: bool, bytes: Vec<u8>) {
+    let files = SimulatedFiles::new(1);
+    if is_sorted {
+        let end = bytes.len().checked_sub(96).and_then(|at| number(&bytes, at));
+        put(&files, SORTED, &bytes);
+        if let Some(end) = end {
+            put(&files, &format!("{end:020}.wal"), &right_wal(empty_wal(end)));
+        }
+    } else {
+        put(&files, WAL, &bytes);
+    }
+    let Some(mut engine) = open(&files) else { return };
+    let before = shown(&engine);
+    let log = engine.keys().next().map_or("k".to_owned(), ToOwned::to_owned);
+    if engine.append(&log, b"one more").is_err() || engine.sync(Now::default()).is_err() {
+        return;
+    }
+    files.crash();
+    let engine = open(&files).expect("what was opened and closed opens again");
+    let mut expected = before;
+    let after = shown(&engine);
+    match expected.iter_mut().find(|(key, ..)| *key == log) {
+        Some((_, _, end, _)) => *end += 1,
+        None => expected.push((log, 0, 1, None)),
+    }
+    for ((key, start, end, first), (other, its_start, its_end, its_first)) in
+        expected.iter().zip(&after)
+    {
+        assert_eq!((key, start, end), (other, its_start, its_end));
+        assert!(first.is_none() || first == its_first);
+    }
+}
+
+fn open(files: &SimulatedFiles) -> Option<Engine<SimulatedFiles>> {
+    let options = Options::default().segment_bytes(4096);
+    options.open_files(files.clone(), Identity::new(IDENTITY), Now::default()).ok().map(|opened| opened.0)
+}
+
+type Shown = Vec<(String, u64, u64, Option<Vec<u8>>)>;
+
+/// Of each log its key, where it begins and ends, and its first record; read to the end.
+fn shown(engine: &Engine<SimulatedFiles>) -> Shown {
+    let mut shown: Shown = Vec::new();
+    for key in engine.keys() {
+        let bounds = engine.bounds(key).expect("a key has a log");
+        let mut budget = Budget::new(1 << 20, 0);
+        let read = engine.read(key, 0, u64::MAX, &mut budget);
+        let records = read.and_then(|read| read.fetch().ok());
+        let first = records.as_ref().and_then(|records| records.iter().next());
+        let first = first.map(|record| record.bytes.to_vec());
+        if let Some(records) = &records {
+            assert!(records.iter().count() < 1 << 20);
+        }
+        shown.push((key.to_owned(), bounds.start_offset, bounds.stable_end, first));
+    }
+    shown.sort();
+    shown
+}
+
+fn put(files: &SimulatedFiles, name: &str, bytes: &[u8]) {
+    if let Ok(mut file) = files.create(name, bytes.len() as u64) {
+        file.write_at(0, bytes).expect("it has room");
+        file.sync().expect("nothing fails");
+    }
+    files.sync_names().expect("nothing fails");
+}
+
+fn number(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().copied().map(u64::from_le_bytes)
+}
+
+fn empty_wal(first_position: u64) -> Vec<u8> {
+    let mut wal = vec![0; 4096];
+    wal[32..40].copy_from_slice(&first_position.to_le_bytes());
+    wal
+}
+
+fn set_crc(bytes: &mut [u8], at: usize, parts: &[&[u8]]) {
+    let mut crc = crc32fast::Hasher::new();
+    parts.iter().for_each(|part| crc.update(part));
+    bytes[at..at + 4].copy_from_slice(&crc.finalize().to_le_bytes());
+}
+
+fn right_header(bytes: &mut [u8], magic: &[u8], size: usize) {
+    bytes[..8].copy_from_slice(magic);
+    bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    bytes[12..16].copy_from_slice(&u32::try_from(size).unwrap_or(0).to_le_bytes());
+    bytes[16..32].copy_from_slice(&IDENTITY);
+    let head = bytes[..60].to_vec();
+    set_crc(bytes, 60, &[&head]);
+}
+
+/// Makes the header, and the entries as long as they follow each other, right.
+fn right_wal(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() < 88 {
+        return bytes;
+    }
+    let size = bytes.len();
+    right_header(&mut bytes, b"STRAUMW\n", size);
+    let mut position = number(&bytes, 32).unwrap_or(0);
+    let mut at = 64;
+    while at + 24 <= size {
+        let length = u32::from_le_bytes([bytes[at], bytes[at + 1], 0, 0]) as usize;
+        if length == 0 || at + 24 + length > size {
             break;
         }
-        finish_entry(&mut segment[at..end], position);
-        (at, position) = (end, position + 1);
+        bytes[at + 2..at + 4].fill(0);
+        bytes[at + 8..at + 16].copy_from_slice(&position.to_le_bytes());
+        let entry = bytes[at..at + 24 + length].to_vec();
+        set_crc(&mut bytes, at + 4, &[&IDENTITY, &entry[..4], &entry[8..]]);
+        position = position.wrapping_add(1);
+        at += 24 + length;
     }
-    (segment, position)
+    bytes
 }
 
-fn try_journal(segments: &[(u64, Vec<u8>)]) {
-    // As they are, which may be cut short: they open, or do not.
-    _ = Engine::open(folder(segments, 0), SETTINGS);
-
-    let files = folder(segments, SEGMENT_BYTES as usize);
-    let Ok(opened) = Engine::open(files.clone(), SETTINGS) else {
-        assert!(Engine::open(files, SETTINGS).is_err(), "it was refused before");
-        return;
-    };
-    drop(opened);
-
-    let keys = keys(segments);
-    let mut engine = open_again(&files);
-    let mut expected = logs(&engine, &keys);
-    let offset = engine.send(KEY, MESSAGE).expect("there is room");
-    engine.sync().expect("no step is made to fail");
-    files.crash();
-
-    let messages = &mut expected.entry(KEY.to_owned()).or_default().0;
-    assert_eq!(offset, messages.len() as u64);
-    messages.push(MESSAGE.to_vec());
-    assert_eq!(logs(&open_again(&files), &keys), expected);
-}
-
-/// All keys that the segments may have commands of.
-fn keys(segments: &[(u64, Vec<u8>)]) -> BTreeSet<String> {
-    let places = segments.iter().flat_map(|(_, bytes)| (0..bytes.len()).map(|at| &bytes[at..]));
-    let commands = places.filter_map(|bytes| read_command(bytes).ok());
-    let keys = commands.map(|(Command::Send { key, .. } | Command::Commit { key, .. }, _)| key);
-    keys.chain([KEY]).map(str::to_owned).collect()
-}
-
-/// A folder of segments at these positions, each filled up with zeros to at least `min_bytes`.
-fn folder(segments: &[(u64, Vec<u8>)], min_bytes: usize) -> SimulatedFiles {
-    let files = SimulatedFiles::new(0);
-    for (position, bytes) in segments {
-        let name = format!("{position:020}.segment");
-        let size_bytes = bytes.len().max(min_bytes) as u64;
-        // Two segments of one name: the first, without an entry, is not there.
-        _ = files.remove(&name);
-        let mut file = files.create(&name, size_bytes).expect("there is room");
-        file.write_at(0, bytes).expect("it fits");
-        file.sync().expect("no step is made to fail");
+/// Makes the header, the first row block, the state blocks and the trailer right.
+fn right_sorted(mut bytes: Vec<u8>) -> Vec<u8> {
+    if bytes.len() < 200 {
+        return bytes;
     }
-    files.sync_names().expect("no step is made to fail");
-    files
-}
-
-/// Opens a journal that was opened before, so that there is nothing left to cut off.
-fn open_again(files: &SimulatedFiles) -> Engine<DiskJournal<SimulatedFiles>> {
-    let (engine, cut) = Engine::open(files.clone(), SETTINGS).expect("it opened");
-    assert_eq!(cut, None);
-    engine
-}
-
-fn logs(engine: &Engine<DiskJournal<SimulatedFiles>>, keys: &BTreeSet<String>) -> Logs {
-    let wanted: Vec<_> = keys.iter().map(|key| (key, 0)).collect();
-    let mut logs = Logs::new();
-    for polled in engine.poll(&wanted, u64::MAX).expect("it was written here") {
-        let messages = polled.messages().map(|(_, message)| message.to_vec()).collect();
-        logs.insert(polled.key.to_owned(), (messages, engine.committed(polled.key)));
+    right_header(&mut bytes, b"STRAUMS\n", 0);
+    bytes[32..40].fill(0);
+    let size = bytes.len();
+    let trailer = size - 96;
+    bytes[trailer + 8..trailer + 16].copy_from_slice(&(size as u64).to_le_bytes());
+    bytes[trailer + 64..trailer + 68].copy_from_slice(&2_u32.to_le_bytes());
+    let index = trailer - 12;
+    bytes[trailer + 32..trailer + 40].copy_from_slice(&(index as u64).to_le_bytes());
+    let first = 0_u64.to_le_bytes();
+    let state = number(&bytes, trailer + 24).map_or(index, |at| usize::try_from(at).unwrap_or(index));
+    let mut at = state.clamp(64, index);
+    bytes[trailer + 24..trailer + 32].copy_from_slice(&(at as u64).to_le_bytes());
+    let block = number(&bytes, index).map_or(64, |at| usize::try_from(at).unwrap_or(64)).clamp(64, at);
+    bytes[index..index + 8].copy_from_slice(&(block as u64).to_le_bytes());
+    bytes[index + 8..index + 12].copy_from_slice(&u32::try_from(at - block).unwrap_or(0).to_le_bytes());
+    if at - block >= 4 {
+        let rows = bytes[block + 4..at].to_vec();
+        set_crc(&mut bytes, block, &[&IDENTITY, &first, &first, &rows]);
     }
-    logs
+    while at + 8 <= index {
+        let length = usize::from(bytes[at]).min(index - at - 8);
+        bytes[at..at + 4].copy_from_slice(&u32::try_from(length).unwrap_or(0).to_le_bytes());
+        let items = bytes[at + 8..at + 8 + length].to_vec();
+        set_crc(&mut bytes, at + 4, &[&IDENTITY, &first, &items]);
+        at += 8 + length;
+    }
+    let body = bytes[..trailer].to_vec();
+    set_crc(&mut bytes, trailer + 68, &[&body]);
+    let own = bytes[trailer..size - 4].to_vec();
+    set_crc(&mut bytes, size - 4, &[&IDENTITY, &first, &own]);
+    bytes
 }

@@ -3,9 +3,6 @@
 //! writes the plot `docs/trade-off.svg`. Never runs a process.
 //!
 //!     cargo run --release -p maelstrom-kafka --example trade_off > docs/trade-off.md
-//!
-//! Building it builds `target/release/maelstrom-kafka` with the feature `planted-bugs`, as everything does that
-//! needs this crate's dev-dependencies: after it, run `cargo build --release` before that program is measured.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for developers")]
 
@@ -14,8 +11,8 @@ mod adapter;
 
 use std::fmt::Write;
 
-use maelstrom_kafka::ClusterNode;
-use straum::shared::{Member, Pacing, Settings as MemberSettings};
+use maelstrom_kafka::{ClusterNode, Life};
+use straum::shared::Pacing;
 use straum_check::cluster::simulated::Simulated;
 use straum_check::measure::{OperationKind, measure};
 use straum_check::network::NetworkSettings;
@@ -80,9 +77,9 @@ impl Load {
         let mut lives = 0_u64;
         let mut cluster = Simulated::new(self.nodes, move |_| {
             lives += 1;
-            Box::new(Adapter(ClusterNode::with_member(4 << 20, lives << 40, move |of, now_ns| {
-                Member::new(MemberSettings { pacing, ..of }, now_ns)
-            })))
+            let (instance, identity) = (lives << 40, u128::from(lives).to_le_bytes());
+            let life = Life { instance, identity, began_at_ms: 1_000_000, pacing };
+            Box::new(Adapter::new(ClusterNode::new(4 << 20, life), None))
         });
         let record = run(&settings, &mut cluster, &mut ()).unwrap();
         let measures = measure(&record.history);

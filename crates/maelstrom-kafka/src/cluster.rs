@@ -7,31 +7,45 @@ mod server_line;
 
 use std::fmt;
 
-use straum::shared::{Effect, Member, Outcome, Pacing, Peer, Settings};
+use straum::shared::{Effect, Member, MemberFailure, MemberSettings, Pacing, Peer};
+use straum::{Identity as JournalIdentity, MAX_NAME_BYTES, Offset, Token};
 
-use crate::fields::Fields;
 use crate::identity::{Identity, to_json};
-use crate::node::{commit_refusal, poll_refusal, send_refusal};
-use crate::reader::Reader;
+use crate::json::fields::{Fields, Name};
+use crate::json::templates::Reader;
+use crate::node::{
+    append_command, commit_command, commit_refusal, committed, poll_refusal, send_refusal,
+};
+use crate::poll::{Wanted, poll};
 use crate::refusal::Refusal;
 use crate::reply::Reply;
-use crate::request::{Body, Kind, Message, Unanswerable};
+use crate::request::{Body, Kind, Request, Unanswerable};
 use clients::{Clients, Question, Waiting};
 use lin_kv::LinKv;
-use server_line::ServerLine;
+use server_line::{Sender, ServerLine};
 
 pub use clients::LATE_NS;
 
 /// A node of Maelstrom's `kafka` workload that shares its logs with others.
 pub struct ClusterNode {
-    make: Box<MakeMember>,
-    instance: u64,
+    life: Life,
     max_poll_bytes: u64,
     reader: Reader,
     serving: Option<Serving>,
 }
 
-type MakeMember = dyn Fn(Settings, u64) -> Member;
+/// What tells one life of a node from all others, and when it began.
+#[derive(Clone, Copy, Debug)]
+pub struct Life {
+    /// A number that no other life of any node has.
+    pub instance: u64,
+    /// 16 bytes that no other life has: the journal's identity, if this node begins it.
+    pub identity: [u8; 16],
+    /// What time it was at 0 ns, in milliseconds since 1970.
+    pub began_at_ms: u64,
+    /// How long the node waits for more to come, under load.
+    pub pacing: Pacing,
+}
 
 /// A node that has had its `init`.
 struct Serving {
@@ -43,31 +57,18 @@ struct Serving {
     member: Member,
     lin_kv: LinKv,
     clients: Clients,
+    /// Who wants to commit nothing, and is to be told so.
+    nothing_to_commit: Vec<Token>,
     max_poll_bytes: u64,
 }
 
 /// Times are in nanoseconds, from any beginning, and never go back. What is appended to `out` are whole
 /// lines, which may leave at once.
 impl ClusterNode {
-    /// A node that waits for its `init`. No other life of any node may have the same `instance`. A poll's
-    /// reply holds messages for about `max_poll_bytes`, but at least one for each log that has one.
-    pub fn new(max_poll_bytes: u64, instance: u64) -> Self {
-        Self::with_member(max_poll_bytes, instance, Member::new)
-    }
-
-    /// The same, with a member of the shared journal that the caller makes.
-    pub fn with_member(
-        max_poll_bytes: u64,
-        instance: u64,
-        make: impl Fn(Settings, u64) -> Member + 'static,
-    ) -> Self {
-        Self {
-            make: Box::new(make),
-            instance,
-            max_poll_bytes,
-            reader: Reader::default(),
-            serving: None,
-        }
+    /// A node that waits for its `init`. A poll's reply holds messages for about `max_poll_bytes`, but at least one
+    /// if there is one.
+    pub fn new(max_poll_bytes: u64, life: Life) -> Self {
+        Self { life, max_poll_bytes, reader: Reader::default(), serving: None }
     }
 
     /// Handles a line, given without its end.
@@ -80,16 +81,19 @@ impl ClusterNode {
         line: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), Unanswerable> {
+        let mut fields = Fields::default();
+        let read = self.reader.read(line, &mut fields);
+        read.map_err(|reason| Unanswerable::new(reason, line))?;
+        let src = fields.get(Name::Src);
         if let Some(serving) = &mut self.serving
-            && let Some(server_line) = ServerLine::read(line, &serving.peers)
+            && let Some(sender) = src.and_then(|src| Sender::named(src, &serving.peers))
         {
-            serving.take(now_ns, server_line);
+            serving.take(now_ns, ServerLine::read(sender, line));
         } else {
-            let mut fields = Fields::default();
-            let message = Message::read(&mut self.reader, line, &mut fields)?;
-            if let Err(refusal) = self.answer(now_ns, &message, out) {
+            let request = Request::of(&fields).map_err(|why| Unanswerable::new(why, line))?;
+            if let Err(refusal) = self.answer(now_ns, &request, out) {
                 let our_src = self.serving.as_ref().map(|serving| serving.src.as_bytes());
-                message.reply(our_src).error(out, &refusal);
+                Reply::to(&request, our_src).error(out, &refusal);
             }
         }
         self.follow(now_ns, out);
@@ -109,8 +113,8 @@ impl ClusterNode {
         self.serving.as_ref()?.member.wake_at_ns()
     }
 
-    /// Why the node can serve no longer, in words: `lin-kv` holds what it cannot read.
-    pub fn failure(&self) -> Option<&str> {
+    /// Why the node can serve no longer, if it cannot.
+    pub fn failure(&self) -> Option<&MemberFailure> {
         self.serving.as_ref()?.member.failure()
     }
 
@@ -124,19 +128,19 @@ impl ClusterNode {
     fn answer(
         &mut self,
         now_ns: u64,
-        message: &Message<'_>,
+        request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
-        match message.body.kind()? {
+        match request.body.kind()? {
             Kind::Init => {
-                let src = self.init(now_ns, &message.body)?;
-                message.reply(Some(src.as_bytes())).init_ok(out);
+                let src = self.init(now_ns, &request.body)?;
+                Reply::to(request, Some(src.as_bytes())).init_ok(out);
                 Ok(())
             }
-            Kind::Send => self.serving()?.send(now_ns, message),
-            Kind::Poll => self.serving()?.poll(now_ns, message, out),
-            Kind::CommitOffsets => self.serving()?.commit(now_ns, message),
-            Kind::ListCommittedOffsets => self.serving()?.list(now_ns, message),
+            Kind::Send => self.serving()?.send(now_ns, request),
+            Kind::Poll => self.serving()?.poll(now_ns, request, out),
+            Kind::CommitOffsets => self.serving()?.commit(now_ns, request),
+            Kind::ListCommittedOffsets => self.serving()?.list(now_ns, request),
         }
     }
 
@@ -154,16 +158,23 @@ impl ClusterNode {
             let peers: Vec<String> = identity.node_ids.iter().cloned().collect();
             let peers: Vec<_> = peers.into_iter().filter(|id| *id != identity.node_id).collect();
             let count = u32::try_from(peers.len()).unwrap_or(u32::MAX);
-            let instance = self.instance;
-            let pacing = Pacing::default();
-            let settings = Settings { instance, peers: count, seed: instance, pacing };
+            let Life { instance, identity: journal, began_at_ms, pacing } = self.life;
+            let settings = MemberSettings {
+                instance,
+                identity: JournalIdentity::new(journal),
+                began_at_ms,
+                peers: count,
+                seed: instance,
+                pacing,
+            };
             Serving {
                 src: identity.src(),
                 identity,
                 peers,
-                member: (self.make)(settings, now_ns),
+                member: Member::new(settings, now_ns),
                 lin_kv: LinKv::new(instance),
                 clients: Clients::default(),
+                nothing_to_commit: Vec::new(),
                 max_poll_bytes: self.max_poll_bytes,
             }
         };
@@ -189,19 +200,26 @@ impl Serving {
         self.peers.get(peer.0 as usize).map_or("nobody", String::as_str)
     }
 
-    fn send(&mut self, now_ns: u64, message: &Message<'_>) -> Result<(), Refusal> {
-        let (key, msg) = (message.body.key()?, message.body.msg()?);
+    fn send(&mut self, now_ns: u64, request: &Request<'_>) -> Result<(), Refusal> {
+        let (key, msg) = (request.body.key()?, request.body.msg()?);
         let token = self.clients.next_token();
-        self.member.send(now_ns, token, &key, msg).map_err(|why| send_refusal(&why))?;
-        self.clients.wait(token, Waiting::new(now_ns, message, Question::Send));
+        let append = [append_command(&key, msg)];
+        self.member.submit(now_ns, token, &append).map_err(|why| send_refusal(&why))?;
+        self.clients.wait(token, Waiting::new(now_ns, request, Question::Send));
         Ok(())
     }
 
-    fn commit(&mut self, now_ns: u64, message: &Message<'_>) -> Result<(), Refusal> {
-        let offsets = message.body.processed()?;
+    fn commit(&mut self, now_ns: u64, request: &Request<'_>) -> Result<(), Refusal> {
+        let offsets = request.body.processed()?;
+        // No message can have a longer key: there is nothing to record.
+        let possible = offsets.iter().filter(|(key, _)| key.len() <= MAX_NAME_BYTES);
+        let commits: Vec<_> = possible.map(|(key, offset)| commit_command(key, *offset)).collect();
         let token = self.clients.next_token();
-        self.member.commit(now_ns, token, &offsets).map_err(|why| commit_refusal(&why))?;
-        self.clients.wait(token, Waiting::new(now_ns, message, Question::Commit));
+        self.member.submit(now_ns, token, &commits).map_err(|why| commit_refusal(&why))?;
+        self.clients.wait(token, Waiting::new(now_ns, request, Question::Commit));
+        if commits.is_empty() {
+            self.nothing_to_commit.push(token);
+        }
         Ok(())
     }
 
@@ -209,12 +227,12 @@ impl Serving {
     fn poll(
         &mut self,
         now_ns: u64,
-        message: &Message<'_>,
+        request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Refusal> {
-        let wanted = message.body.wanted()?.into_iter();
+        let wanted = request.body.wanted()?.into_iter();
         let wanted = wanted.map(|(key, offset)| (key.into(), offset)).collect();
-        let waiting = Waiting::new(now_ns, message, Question::Poll(wanted));
+        let waiting = Waiting::new(now_ns, request, Question::Poll(wanted));
         if self.member.is_ready() {
             self.reply(&waiting, None, out);
             self.member.was_read(now_ns);
@@ -225,9 +243,9 @@ impl Serving {
     }
 
     /// Who asks where to begin again must not be told an old answer.
-    fn list(&mut self, now_ns: u64, message: &Message<'_>) -> Result<(), Refusal> {
-        let keys = message.body.keys()?.into_iter().map(Into::into).collect();
-        self.wait_until_up_to_date(now_ns, Waiting::new(now_ns, message, Question::List(keys)));
+    fn list(&mut self, now_ns: u64, request: &Request<'_>) -> Result<(), Refusal> {
+        let keys = request.body.keys()?.into_iter().map(Into::into).collect();
+        self.wait_until_up_to_date(now_ns, Waiting::new(now_ns, request, Question::List(keys)));
         Ok(())
     }
 
@@ -242,11 +260,12 @@ impl Serving {
         for token in self.clients.give_up(now_ns) {
             self.member.forget(token);
         }
-        for outcome in self.member.outcomes().collect::<Vec<_>>() {
-            let (token, offset) = match outcome {
-                Outcome::Sent { token, offset } => (token, Some(offset)),
-                Outcome::Committed { token } | Outcome::UpToDate { token } => (token, None),
-            };
+        let outcomes = self.member.outcomes().map(|(token, outcome)| (token, outcome.offset()));
+        let mut answered: Vec<_> = outcomes.collect();
+        answered.extend(self.member.up_to_date().map(|token| (token, None)));
+        answered.extend(self.nothing_to_commit.drain(..).map(|token| (token, None)));
+        for (token, offset) in answered {
+            // Of several outcomes of one request, the first one answers it: they come together.
             if let Some(waiting) = self.clients.take(token) {
                 self.reply(&waiting, offset, out);
             }
@@ -254,6 +273,9 @@ impl Serving {
         for effect in self.member.effects() {
             match effect {
                 Effect::Put { place, bytes } => self.lin_kv.put(&self.src, place, &bytes, out),
+                Effect::Replace { place, bytes } => {
+                    self.lin_kv.replace(&self.src, place, &bytes, out);
+                }
                 Effect::Get { place } => self.lin_kv.get(now_ns, &self.src, place, out),
                 Effect::Tell { peer, bytes } => {
                     if let Some(dest) = self.peers.get(peer.0 as usize) {
@@ -264,7 +286,7 @@ impl Serving {
         }
     }
 
-    fn reply(&self, waiting: &Waiting, offset: Option<u64>, out: &mut Vec<u8>) {
+    fn reply(&self, waiting: &Waiting, offset: Option<Offset>, out: &mut Vec<u8>) {
         let engine = self.member.engine();
         let reply =
             Reply { src: self.src.as_bytes(), dest: &waiting.dest, in_reply_to: &waiting.msg_id };
@@ -272,14 +294,16 @@ impl Serving {
             (Question::Send, Some(offset)) => reply.send_ok(out, offset),
             (Question::Send, None) => {}
             (Question::Commit, _) => reply.commit_offsets_ok(out),
-            (Question::Poll(wanted), _) => match engine.poll(wanted, self.max_poll_bytes) {
-                Ok(logs) => reply.poll_ok(out, &logs),
-                Err(why) => reply.error(out, &poll_refusal(&why)),
-            },
+            (Question::Poll(wanted), _) => {
+                let wanted = wanted.iter().map(|(key, from)| Wanted::all_from(key, *from));
+                match poll(engine, wanted, self.max_poll_bytes) {
+                    Ok(logs) => reply.poll_ok(out, &logs),
+                    Err(why) => reply.error(out, &poll_refusal(&why)),
+                }
+            }
             (Question::List(keys), _) => {
-                let committed =
-                    keys.iter().filter_map(|key| Some((key.as_str(), engine.committed(key)?)));
-                reply.list_committed_offsets_ok(out, committed);
+                let keys = keys.iter().map(String::as_str);
+                reply.list_committed_offsets_ok(out, committed(engine, keys));
             }
         }
     }

@@ -1,11 +1,8 @@
 //! The data folder of a node: where it is, and how it is opened. Never looks into a file.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use straum::files::real::RealFiles;
-use straum::journal::disk::{DiskJournal, Settings};
-use straum::{Engine, Retention};
+use straum::{Engine, Found, Options};
 
 /// The engine that keeps its journal in the folder of this node.
 ///
@@ -14,14 +11,14 @@ use straum::{Engine, Retention};
 pub(crate) fn open_engine(
     data_dir: &Path,
     node_id: &str,
-    segment_bytes: u32,
-    retention: Retention,
-) -> Result<Engine<DiskJournal<RealFiles>>, String> {
+    options: &Options,
+) -> Result<Engine, String> {
     let folder = data_dir.join(folder_name(node_id));
-    let told = |why: &dyn std::fmt::Display| format!("cannot use {}: {why}", folder.display());
-    let settings = Settings { segment_bytes, retention, now_ms };
-    let files = RealFiles::open(&folder).map_err(|error| told(&error))?;
-    let (engine, cut) = Engine::open(files, settings).map_err(|error| told(&error))?;
+    let (mut engine, Found { created, cut, .. }) =
+        options.open(&folder).map_err(|why| format!("cannot use {}: {why}", folder.display()))?;
+    if created {
+        log::info!("{}: a new journal", folder.display());
+    }
     if let Some((file, byte)) = cut {
         log::warn!(
             "{}: {file} ends in a torn entry, as a crash leaves it: cut off at byte {byte}; as far as can \
@@ -29,13 +26,10 @@ pub(crate) fn open_engine(
             folder.display()
         );
     }
+    for remark in engine.remarks() {
+        log::warn!("{}: {remark}", folder.display());
+    }
     Ok(engine)
-}
-
-/// In milliseconds since 1970.
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A node id as the name of a folder: as it is if it is plain, else with `%` and two hexadecimal digits

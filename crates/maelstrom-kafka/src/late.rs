@@ -1,56 +1,48 @@
-//! How long requests have waited for the disk, and whether it is too late to answer them. Never counts a wait for
+//! How long requests have waited for this node, and whether it is too late to answer them. Never counts a wait for
 //! input, for the reader of the replies, or for a journal to be opened.
 
-use std::mem;
 use std::time::{Duration, Instant};
 
 use maelstrom_kafka::LATE_NS;
 
-/// A read that takes longer has waited for input. Syncs that do not are forgotten at the next read, which then need
-/// not be timed: looking at a clock is a hundredth of a round trip.
+/// A read that takes longer has waited for input: what it brings has just come.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// The syncs that those wait for who are answered next.
-#[derive(Debug, Default)]
+/// When the requests came that are answered next.
+#[derive(Debug)]
 pub(crate) struct Waits {
-    /// How long the syncs between the last two reads took: what was there already at the last one
-    /// may have waited for them.
+    /// When the last read returned.
+    read_at: Instant,
+    /// How long what it brought may have waited before: as long as the node was busy with what came before that.
     before_read: Duration,
-    /// And those since then.
-    since_read: Duration,
+    /// When the node was last seen at work.
+    seen_at: Instant,
 }
 
 impl Waits {
-    /// Reads.
-    pub(crate) fn reading<T>(&mut self, read: impl FnOnce() -> T) -> T {
-        let began = (self.since_read > MOMENT).then(Instant::now);
-        let read = read();
-        self.has_read(began.is_some_and(|began| began.elapsed() <= MOMENT));
-        read
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { read_at: now, before_read: Duration::ZERO, seen_at: now }
     }
 
-    /// Syncs, and says how long requests may have waited if they should no longer be answered.
-    pub(crate) fn syncing<T>(&mut self, sync: impl FnOnce() -> T) -> (T, Option<Duration>) {
-        let began = Instant::now();
-        let synced = sync();
-        (synced, self.has_synced(began.elapsed()))
+    /// A read has returned.
+    pub(crate) fn has_read(&mut self, now: Instant) {
+        let has_waited = now.duration_since(self.seen_at) > MOMENT;
+        let busy = self.seen_at.duration_since(self.read_at);
+        self.before_read = if has_waited { Duration::ZERO } else { busy };
+        self.read_at = now;
+        self.seen_at = now;
     }
 
-    /// As after syncs that took so long.
-    #[cfg(test)]
-    pub(crate) fn of(since_read: Duration) -> Self {
-        Self { since_read, ..Self::default() }
-    }
-
-    fn has_read(&mut self, what_was_there: bool) {
-        let since_read = mem::take(&mut self.since_read);
-        self.before_read = if what_was_there { since_read } else { Duration::ZERO };
-    }
-
-    fn has_synced(&mut self, took: Duration) -> Option<Duration> {
-        self.since_read += took;
-        let waited = self.before_read + self.since_read;
+    /// Replies are about to leave. How long their requests may have waited, if they should no longer be answered.
+    pub(crate) fn too_late(&mut self, now: Instant) -> Option<Duration> {
+        self.seen_at = now;
+        let waited = self.before_read + now.duration_since(self.read_at);
         (waited >= Duration::from_nanos(LATE_NS)).then_some(waited)
+    }
+
+    /// The node opened its journal, which nobody is to blame for.
+    pub(crate) fn has_opened(&mut self, now: Instant) {
+        *self = Self::new(now);
     }
 }
 
@@ -58,39 +50,71 @@ impl Waits {
 mod tests {
     use super::*;
 
-    const NONE: Duration = Duration::ZERO;
     const SECOND: Duration = Duration::from_secs(1);
 
-    #[test]
-    fn who_waits_for_a_long_sync_is_not_answered() {
-        let mut waits = Waits::default();
-        assert_eq!(waits.has_synced(SECOND), None);
-        assert_eq!(waits.has_synced(4 * SECOND), Some(5 * SECOND));
+    /// What a story says about each flush: whether what is answered then comes too late.
+    enum Event {
+        Read,
+        Flush(bool),
+        After(Duration),
+    }
+    use Event::{After, Flush, Read};
+
+    fn tell(story: &[Event]) {
+        let mut now = Instant::now();
+        let mut waits = Waits::new(now);
+        for event in story {
+            match event {
+                Read => waits.has_read(now),
+                Flush(late) => assert_eq!(waits.too_late(now).is_some(), *late),
+                After(span) => now += *span,
+            }
+        }
     }
 
     #[test]
-    fn nor_is_who_came_while_the_ones_before_waited() {
-        let mut waits = Waits::default();
-        assert!(waits.has_synced(5 * SECOND).is_some());
-        waits.has_read(true);
-        assert!(waits.has_synced(NONE).is_some());
-        waits.has_read(true);
-        assert_eq!(waits.has_synced(NONE), None);
+    fn whatever_takes_long_between_reading_and_answering_makes_it_too_late() {
+        tell(&[
+            Read,
+            After(SECOND),
+            Flush(false),
+            After(3 * SECOND),
+            Flush(false),
+            After(SECOND),
+            Flush(true),
+        ]);
     }
 
     #[test]
-    fn two_syncs_are_as_long_as_one() {
-        let mut waits = Waits::default();
-        assert_eq!(waits.has_synced(3 * SECOND), None);
-        waits.has_read(true);
-        assert_eq!(waits.has_synced(3 * SECOND), Some(6 * SECOND));
+    fn who_came_while_the_ones_before_waited_is_too_late_as_well() {
+        tell(&[Read, After(5 * SECOND), Flush(true), Read, Flush(true), Read, Flush(false)]);
+        tell(&[Read, After(3 * SECOND), Flush(false), Read, After(3 * SECOND), Flush(true)]);
     }
 
     #[test]
     fn who_came_when_nobody_waited_is_answered() {
-        let mut waits = Waits::default();
-        assert!(waits.has_synced(5 * SECOND).is_some());
-        waits.has_read(false);
-        assert_eq!(waits.has_synced(SECOND), None);
+        tell(&[
+            Read,
+            After(5 * SECOND),
+            Flush(true),
+            After(SECOND),
+            Read,
+            After(SECOND),
+            Flush(false),
+        ]);
+    }
+
+    #[test]
+    fn a_long_wait_for_input_is_not_counted() {
+        tell(&[After(60 * SECOND), Read, Flush(false), After(60 * SECOND), Read, Flush(false)]);
+    }
+
+    #[test]
+    fn opening_a_journal_is_not_counted() {
+        let now = Instant::now();
+        let mut waits = Waits::new(now);
+        waits.has_read(now);
+        waits.has_opened(now + 60 * SECOND);
+        assert_eq!(waits.too_late(now + 61 * SECOND), None);
     }
 }

@@ -8,17 +8,16 @@
 //! waits.
 
 mod cluster;
-mod fields;
 mod identity;
+mod json;
 mod lines;
 mod node;
-mod reader;
+mod poll;
 mod refusal;
 mod reply;
 mod request;
-mod scan;
 
-pub use cluster::{ClusterNode, LATE_NS};
+pub use cluster::{ClusterNode, LATE_NS, Life};
 pub use lines::{Line, LineBuffer, MAX_LINE_BYTES};
 pub use node::{HandleError, Node};
 pub use request::Unanswerable;

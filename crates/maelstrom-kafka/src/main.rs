@@ -19,7 +19,6 @@ use log::LevelFilter;
 use maelstrom_kafka::{LineBuffer, Node};
 use rustix::pipe::{fcntl_getpipe_size, fcntl_setpipe_size};
 use straum::Retention;
-use straum::journal::disk::SEGMENT_BYTES;
 
 use crate::serve::{End, Failure, Pipes, serve};
 use crate::serve_cluster::serve_cluster;
@@ -40,15 +39,22 @@ struct Options {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// Refuse to begin a new journal: the folder must hold one already.
+    ///
+    /// So the folder of a disk that is not mounted is not taken for an empty one. Without this, a folder that
+    /// is empty or not there becomes a journal.
+    #[arg(long, requires = "data_dir")]
+    existing: bool,
+
     /// Size of a data file, about; retention removes one at a time. 64 KiB to 1 GiB.
     ///
     /// A request larger than this is refused. Messages of up to two such files are in memory. Each file
-    /// also holds the name of every key and 64 bytes; files get larger where that would be most of them.
+    /// also holds the name of every key and some 20 bytes; files get larger where that would be most of them.
     #[arg(
         long,
         value_name = "BYTES",
         requires = "data_dir",
-        default_value_t = SEGMENT_BYTES,
+        default_value_t = 64 * 1024 * 1024,
         value_parser = clap::value_parser!(u32).range(64 * 1024..=1024 * 1024 * 1024)
     )]
     segment_bytes: u32,
@@ -71,8 +77,8 @@ struct Options {
 
     /// How many bytes of messages a poll's reply holds at most, shared fairly among its keys.
     ///
-    /// Each message counts as its size plus 24 bytes. A key that has messages always gets one at
-    /// least, however large, even if the reply then holds more.
+    /// Each message counts as its size plus 24 bytes. If there is any message, the reply holds at least one,
+    /// however large, even if it then holds more.
     #[arg(long, value_name = "BYTES", default_value_t = 4 * 1024 * 1024)]
     max_poll_bytes: u64,
 
@@ -176,14 +182,15 @@ fn run(options: &Options) -> Result<(), Failure> {
         Some(data_dir) => {
             log::info!("version {}, in {}", env!("CARGO_PKG_VERSION"), data_dir.display());
             enlarge(&pipes, SYNCING_PIPE_BYTES);
-            let segment_bytes = options.segment_bytes;
             let retention = Retention {
                 max_bytes: options.retention_bytes,
                 max_age_ms: options.retention_seconds.map(|seconds| seconds.saturating_mul(1_000)),
             };
-            let open = move |node_id: &str| {
-                data::open_engine(&data_dir, node_id, segment_bytes, retention)
-            };
+            let journal = straum::Options::default()
+                .create(!options.existing)
+                .segment_bytes(options.segment_bytes)
+                .retention(retention);
+            let open = move |node_id: &str| data::open_engine(&data_dir, node_id, &journal);
             serve(&mut Node::new(options.max_poll_bytes, open), &mut pipes, &stop)
         }
     };

@@ -1,35 +1,56 @@
 //! A node as a state machine: a line in, a line out. It never does I/O and never waits; who drives it
 //! calls [`Node::sync`] before the replies leave. What it opens at its `init` is brought along.
 
+use std::collections::VecDeque;
 use std::fmt;
 
-use straum::{Engine, Journal, MemoryJournal, ReadError, Refused};
+use straum::{Append, Command, Engine, Failed, How, Now, Offset, ReadError, Refused};
 
-use crate::fields::Fields;
 use crate::identity::Identity;
-use crate::reader::Reader;
+use crate::json::fields::Fields;
+use crate::json::templates::Reader;
+use crate::poll::{Wanted, poll};
 use crate::refusal::{Code, Refusal};
-use crate::request::{Body, Kind, Message, Unanswerable};
+use crate::reply::Reply;
+use crate::request::{Body, Kind, Request, Unanswerable};
+
+/// The group for which all offsets are committed: Maelstrom has only one.
+pub(crate) const GROUP: &str = "";
 
 /// A single node of Maelstrom's `kafka` workload.
-pub struct Node<J = MemoryJournal> {
-    open: Box<OpenEngine<J>>,
+pub struct Node {
+    open: Box<OpenEngine>,
     reader: Reader,
-    serving: Option<Serving<J>>,
+    serving: Option<Serving>,
     max_poll_bytes: u64,
     /// Whether it may turn out to be a member of a cluster, which keeps everything in the store.
     may_join: bool,
 }
 
 /// Makes the engine of the node with this id, or says why it cannot.
-type OpenEngine<J> = dyn FnMut(&str) -> Result<Engine<J>, String>;
+type OpenEngine = dyn FnMut(&str) -> Result<Engine, String>;
 
 /// A node that has had its `init`.
-struct Serving<J> {
+struct Serving {
     identity: Identity,
     /// Its name as a JSON string: the `src` of every reply.
     src: Vec<u8>,
-    engine: Engine<J>,
+    engine: Engine,
+    /// Whether anything has changed since the last sync.
+    is_unsynced: bool,
+    /// When that was.
+    now: Now,
+    /// The polls that wait for the next sync, and may then see what came before them.
+    polls: VecDeque<WaitingPoll>,
+}
+
+/// A poll that is answered later.
+struct WaitingPoll {
+    /// The client, and its number for the request, as the JSON they came as.
+    dest: Vec<u8>,
+    msg_id: Vec<u8>,
+    /// The keys, from where on they are wanted, and where their logs ended when the request came.
+    wanted: Vec<(String, Offset, Offset)>,
 }
 
 /// Why a line was not handled. Nothing was appended.
@@ -47,16 +68,14 @@ pub enum HandleError {
 impl Node {
     /// A node that keeps its logs in memory, unless its `init` says that it is one of several.
     pub fn in_memory(max_poll_bytes: u64) -> Self {
-        Self { may_join: true, ..Self::new(max_poll_bytes, |_| Ok(Engine::default())) }
+        Self { may_join: true, ..Self::new(max_poll_bytes, |_| Ok(Engine::in_memory())) }
     }
-}
 
-impl<J: Journal> Node<J> {
     /// A node that waits for its `init` and then gets its engine from `open`. A poll's reply holds
-    /// messages for about `max_poll_bytes`, but at least one for each log that has one.
+    /// messages for about `max_poll_bytes`, but at least one if there is one.
     pub fn new(
         max_poll_bytes: u64,
-        open: impl FnMut(&str) -> Result<Engine<J>, String> + 'static,
+        open: impl FnMut(&str) -> Result<Engine, String> + 'static,
     ) -> Self {
         Self {
             open: Box::new(open),
@@ -67,7 +86,8 @@ impl<J: Journal> Node<J> {
         }
     }
 
-    /// Handles a line, given without its end, and appends the reply, a whole line, to `out`.
+    /// Handles a line, given without its end, and appends the reply, a whole line, to `out`. The reply of a poll may
+    /// come later, from [`answer_poll`](Self::answer_poll).
     ///
     /// The reply may leave after the next [`sync`](Self::sync).
     ///
@@ -75,61 +95,90 @@ impl<J: Journal> Node<J> {
     /// [`HandleError`]; nothing was appended.
     pub fn handle(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), HandleError> {
         let mut fields = Fields::default();
-        let message = Message::read(&mut self.reader, line, &mut fields)
-            .map_err(HandleError::Unanswerable)?;
-        match self.answer(&message, out) {
+        let read = self.reader.read(line, &mut fields);
+        let request = read.and_then(|()| Ok(Request::of(&fields)?));
+        let request =
+            request.map_err(|reason| HandleError::Unanswerable(Unanswerable::new(reason, line)))?;
+        match self.answer(&request, out) {
             Ok(()) => Ok(()),
             Err(Trouble::Open(reason)) => Err(HandleError::Open(reason)),
             Err(Trouble::Cluster) => Err(HandleError::Cluster),
             Err(Trouble::Refused(refusal)) => {
                 let our_src = self.serving.as_ref().map(|serving| serving.src.as_slice());
-                message.reply(our_src).error(out, &refusal);
+                Reply::to(&request, our_src).error(out, &refusal);
                 Ok(())
             }
         }
     }
 
-    /// Makes every command handled so far as durable as the journal promises.
+    /// Whether the node has had its `init`.
+    pub fn is_serving(&self) -> bool {
+        self.serving.is_some()
+    }
+
+    /// Makes every command handled so far as durable as the engine promises.
     ///
     /// # Errors
-    /// What failed, in words. No reply since the last sync may leave, and the process must end.
-    pub fn sync(&mut self) -> Result<(), String> {
-        self.serving.as_mut().map_or(Ok(()), |serving| serving.engine.sync())
+    /// [`Failed`]. No reply since the last sync may leave, and the process must end.
+    pub fn sync(&mut self, now: Now) -> Result<(), Failed> {
+        let Some(serving) = &mut self.serving else { return Ok(()) };
+        serving.engine.sync(now)?;
+        serving.is_unsynced = false;
+        serving.now = now;
+        for remark in serving.engine.remarks() {
+            log::warn!("{remark}");
+        }
+        Ok(())
+    }
+
+    /// Appends the reply of a poll that has waited for the last [`sync`](Self::sync). False if there is none.
+    pub fn answer_poll(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(serving) = &mut self.serving else { return false };
+        let Some(WaitingPoll { dest, msg_id, wanted }) = serving.polls.pop_front() else {
+            return false;
+        };
+        let reply = Reply { src: &serving.src, dest: &dest, in_reply_to: &msg_id };
+        let wanted = wanted.iter().map(|(key, from, end)| Wanted { key, from: *from, end: *end });
+        match poll(&serving.engine, wanted, self.max_poll_bytes) {
+            Ok(logs) => reply.poll_ok(out, &logs),
+            Err(why) => reply.error(out, &poll_refusal(&why)),
+        }
+        true
     }
 
     /// Carries a request out and appends its reply; a refused one changes and appends nothing.
-    fn answer(&mut self, message: &Message<'_>, out: &mut Vec<u8>) -> Result<(), Trouble> {
-        let body = &message.body;
+    fn answer(&mut self, request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), Trouble> {
+        let body = &request.body;
         let kind = body.kind()?;
         if kind == Kind::Init {
             self.init(body)?;
         }
+        let max_poll_bytes = self.max_poll_bytes;
         let serving = self.serving.as_mut().ok_or_else(Refusal::no_name_yet)?;
+        match kind {
+            Kind::Poll => return serving.poll(request, max_poll_bytes, out),
+            Kind::CommitOffsets => serving.commit(body)?,
+            _ => {}
+        }
         let Serving { src, engine, .. } = serving;
-        let reply = message.reply(Some(src));
+        let reply = Reply::to(request, Some(src));
         match kind {
             Kind::Init => reply.init_ok(out),
             Kind::Send => {
                 let (key, msg) = (body.key()?, body.msg()?);
-                let offset = engine.send(&key, msg).map_err(|why| send_refusal(&why))?;
+                let offset = engine.append(&key, msg).map_err(|why| send_refusal(&why))?;
+                serving.is_unsynced = true;
                 reply.send_ok(out, offset);
             }
-            Kind::Poll => {
-                let wanted = body.wanted()?;
-                let logs =
-                    engine.poll(&wanted, self.max_poll_bytes).map_err(|why| poll_refusal(&why))?;
-                reply.poll_ok(out, &logs);
-            }
-            Kind::CommitOffsets => {
-                engine.commit(&body.processed()?).map_err(|why| commit_refusal(&why))?;
-                reply.commit_offsets_ok(out);
-            }
+            Kind::CommitOffsets => reply.commit_offsets_ok(out),
             Kind::ListCommittedOffsets => {
                 let keys = body.keys()?;
-                let committed =
-                    keys.iter().filter_map(|key| Some((key.as_ref(), engine.committed(key)?)));
-                reply.list_committed_offsets_ok(out, committed);
+                reply.list_committed_offsets_ok(
+                    out,
+                    committed(engine, keys.iter().map(AsRef::as_ref)),
+                );
             }
+            Kind::Poll => {}
         }
         Ok(())
     }
@@ -145,7 +194,8 @@ impl<J: Journal> Node<J> {
         }
         let src = identity.src().into_bytes();
         let engine = (self.open)(&identity.node_id).map_err(Trouble::Open)?;
-        self.serving = Some(Serving { identity, src, engine });
+        let (is_unsynced, now, polls) = (false, Now::default(), VecDeque::new());
+        self.serving = Some(Serving { identity, src, engine, is_unsynced, now, polls });
         Ok(())
     }
 
@@ -162,7 +212,48 @@ impl<J: Journal> Node<J> {
     }
 }
 
-impl<J> fmt::Debug for Node<J> {
+impl Serving {
+    /// Answers a poll. If there may be anything that it could not see yet, it is made durable first; on a disk,
+    /// together with what comes after it.
+    fn poll(
+        &mut self,
+        request: &Request<'_>,
+        max_poll_bytes: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Trouble> {
+        let wanted = request.body.wanted()?;
+        if self.is_unsynced && self.engine.is_on_disk() {
+            let end = |key: &str| self.engine.bounds(key).map_or(0, |bounds| bounds.next_offset);
+            let wanted = wanted.into_iter().map(|(key, from)| {
+                let end = end(&key);
+                (key.into_owned(), from, end)
+            });
+            let wanted = wanted.collect();
+            let (dest, msg_id) = (request.src.into(), request.msg_id.into());
+            self.polls.push_back(WaitingPoll { dest, msg_id, wanted });
+            return Ok(());
+        }
+        if self.is_unsynced {
+            self.engine.sync(self.now).map_err(|failed| Trouble::Open(failed.to_string()))?;
+            self.is_unsynced = false;
+        }
+        let wanted = wanted.iter().map(|(key, from)| Wanted::all_from(key, *from));
+        let logs = poll(&self.engine, wanted, max_poll_bytes).map_err(|why| poll_refusal(&why))?;
+        Reply::to(request, Some(&self.src)).poll_ok(out, &logs);
+        Ok(())
+    }
+
+    fn commit(&mut self, body: &Body<'_>) -> Result<(), Refusal> {
+        let offsets = body.processed()?;
+        let existing = offsets.iter().filter(|(key, _)| self.engine.bounds(key).is_some());
+        let commits: Vec<_> = existing.map(|(key, offset)| commit_command(key, *offset)).collect();
+        self.engine.apply_all(&commits, |_| {}).map_err(|why| commit_refusal(&why))?;
+        self.is_unsynced = true;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let node_id = self.serving.as_ref().map(|serving| &serving.identity.node_id);
         f.debug_struct("Node").field("node_id", &node_id).finish_non_exhaustive()
@@ -182,13 +273,31 @@ impl From<Refusal> for Trouble {
     }
 }
 
+/// What a `send` asks for.
+pub(crate) fn append_command<'a>(key: &'a str, msg: &'a [u8]) -> Command<'a> {
+    Command::Append(Append::record(key, msg))
+}
+
+/// What a `commit_offsets` asks for, of one key.
+pub(crate) fn commit_command(key: &str, offset: Offset) -> Command<'_> {
+    Command::Commit { group: GROUP, log: key, offset, metadata: b"", how: How::Raise }
+}
+
+/// The keys that have a committed offset, each with it.
+pub(crate) fn committed<'k>(
+    engine: &Engine,
+    keys: impl Iterator<Item = &'k str>,
+) -> impl Iterator<Item = (&'k str, Offset)> {
+    keys.filter_map(|key| Some((key, engine.committed(GROUP, key)?.offset)))
+}
+
 /// A send that was refused was not stored, and the sender may know it. (After a failure no reply
 /// leaves.)
 pub(crate) fn send_refusal(why: &Refused) -> Refusal {
     let code = match why {
-        Refused::TooLarge { .. } => Code::MalformedRequest,
         Refused::Full(_) => Code::TemporarilyUnavailable,
         Refused::Failed(_) => Code::Crash,
+        _ => Code::MalformedRequest,
     };
     Refusal::new(code, why.to_string())
 }
@@ -196,8 +305,8 @@ pub(crate) fn send_refusal(why: &Refused) -> Refusal {
 /// What cannot be read now may be read later, unless it is damaged; other logs can be read all the same.
 pub(crate) fn poll_refusal(why: &ReadError) -> Refusal {
     let code = match why {
-        ReadError::Io { .. } => Code::TemporarilyUnavailable,
         ReadError::Damaged { .. } => Code::Crash,
+        _ => Code::TemporarilyUnavailable,
     };
     Refusal::new(code, why.to_string())
 }
@@ -217,6 +326,8 @@ mod tests {
     fn ask(node: &mut Node, line: &str) -> String {
         let mut out = Vec::new();
         node.handle(line.as_bytes(), &mut out).unwrap();
+        node.sync(Now::default()).unwrap();
+        while node.answer_poll(&mut out) {}
         String::from_utf8(out).unwrap()
     }
 
@@ -238,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_node_that_keeps_its_own_logs_says_so_to_a_cluster() {
-        let mut node = Node::new(1_000, |_| Ok(Engine::default()));
+        let mut node = Node::new(1_000, |_| Ok(Engine::in_memory()));
         let cluster = INIT.replace(r#"["n0"]"#, r#"["n0","n1"]"#);
         assert!(ask(&mut node, &cluster).contains(r#""code":10"#));
         assert!(ask(&mut node, INIT).contains("init_ok"));
@@ -274,6 +385,30 @@ mod tests {
         assert!(reply.len() < 1_100, "{}", reply.len());
         assert!(reply.contains(r#""b":[[98,"#) && reply.contains("],[99,"), "{reply}");
         assert!(reply.contains(r#""a":[[0,""],[1,"x"],[2,"xx"]"#), "{reply}");
+    }
+
+    /// Everything comes at once, and the poll sees what came before it.
+    #[test]
+    fn a_poll_waits_for_the_sync_of_what_came_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let options = straum::Options::default().create(true);
+        let mut node = Node::new(1_000, move |_| Ok(options.open(&path).unwrap().0));
+        ask(&mut node, INIT);
+        let mut out = Vec::new();
+        let send =
+            r#"{"src":"c1","dest":"n0","body":{"type":"send","key":"k","msg":7,"msg_id":1}}"#;
+        let poll =
+            r#"{"src":"c1","dest":"n0","body":{"type":"poll","offsets":{"k":0},"msg_id":2}}"#;
+        node.handle(send.as_bytes(), &mut out).unwrap();
+        let sent_bytes = out.len();
+        node.handle(poll.as_bytes(), &mut out).unwrap();
+        assert_eq!(out.len(), sent_bytes);
+        node.handle(send.replace('7', "8").as_bytes(), &mut Vec::new()).unwrap();
+        node.sync(Now::default()).unwrap();
+        assert!(node.answer_poll(&mut out) && !node.answer_poll(&mut out));
+        let polled = String::from_utf8(out[sent_bytes..].to_vec()).unwrap();
+        assert!(polled.contains(r#""in_reply_to":2,"msgs":{"k":[[0,7]]}"#), "{polled}");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //!
 //! Source of the format: Maelstrom's `doc/protocol.md` and `doc/workloads.md`, "Workload: Kafka".
 
-use straum::{Offset, Polled};
+use straum::{Offset, Records};
 
-use crate::fields::Json;
+use crate::json::fields::Json;
 use crate::refusal::Refusal;
+use crate::request::Request;
 
 /// Where a reply goes: the envelope around its body. Every part is JSON already.
 #[derive(Clone, Copy)]
@@ -14,6 +15,14 @@ pub(crate) struct Reply<'a> {
     pub(crate) src: Json<'a>,
     pub(crate) dest: Json<'a>,
     pub(crate) in_reply_to: Json<'a>,
+}
+
+impl<'a> Reply<'a> {
+    /// The reply to a request, from us; before we have a name, from whom the sender takes us for.
+    pub(crate) fn to(request: &Request<'a>, our_src: Option<Json<'a>>) -> Self {
+        let src = our_src.or(request.dest).unwrap_or(b"\"\"");
+        Self { src, dest: request.src, in_reply_to: request.msg_id }
+    }
 }
 
 impl Reply<'_> {
@@ -28,16 +37,16 @@ impl Reply<'_> {
         });
     }
 
-    pub(crate) fn poll_ok(self, out: &mut Vec<u8>, logs: &[Polled<'_>]) {
+    pub(crate) fn poll_ok(self, out: &mut Vec<u8>, logs: &[(&str, Records)]) {
         self.line(out, "poll_ok", |out| {
             out.extend_from_slice(b",\"msgs\":{");
-            separated(out, logs.iter(), |out, log| {
-                string(out, log.key);
+            separated(out, logs.iter(), |out, (key, records)| {
+                string(out, key);
                 out.extend_from_slice(b":[");
                 let mut head = Head::default();
-                separated(out, log.messages(), |out, (offset, message)| {
-                    head.write(out, offset);
-                    out.extend_from_slice(message);
+                separated(out, records.iter(), |out, record| {
+                    head.write(out, record.offset);
+                    out.extend_from_slice(record.bytes);
                     out.push(b']');
                 });
                 out.push(b']');

@@ -10,11 +10,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use straum::Offset;
 
-use crate::fields::{Fields, Json, Name, Text};
-use crate::reader::Reader;
+use crate::json::fields::{Fields, Json, Name, Text};
+use crate::json::plain::Plain;
 use crate::refusal::{Code, Refusal};
-use crate::reply::Reply;
-use crate::scan::Plain;
 
 /// How deep a message may be nested. A poll's reply puts it 5 levels deeper, and the sum stays below
 /// 128, the depth at which common JSON parsers give up: what was sent can always be polled.
@@ -28,7 +26,7 @@ const REASON_BYTES: usize = 200;
 
 /// A line that deserves an answer: who asked, under which number, and what.
 #[derive(Debug)]
-pub(crate) struct Message<'a> {
+pub(crate) struct Request<'a> {
     /// The sender, as the JSON string it came as.
     pub(crate) src: Json<'a>,
     /// The addressee, as the JSON string it came as, if there is one.
@@ -43,6 +41,13 @@ pub(crate) struct Message<'a> {
 pub struct Unanswerable {
     reason: String,
     line_begins: String,
+}
+
+impl Unanswerable {
+    pub(crate) fn new(reason: impl Into<String>, line: &[u8]) -> Self {
+        let begin = &line[..line.len().min(VALUE_BYTES)];
+        Self { reason: reason.into(), line_begins: String::from_utf8_lossy(begin).into() }
+    }
 }
 
 impl fmt::Display for Unanswerable {
@@ -78,29 +83,9 @@ impl Kind {
     }
 }
 
-impl<'a> Message<'a> {
-    /// Reads a line, given without its end.
-    ///
-    /// # Errors
-    /// [`Unanswerable`] if it is not JSON, or says neither who asks nor under which number.
-    pub(crate) fn read(
-        reader: &mut Reader,
-        line: &'a [u8],
-        fields: &'a mut Fields<'a>,
-    ) -> Result<Self, Unanswerable> {
-        reader.read(line, fields).and_then(|()| Ok(Self::of(fields)?)).map_err(|reason| {
-            let begin = &line[..line.len().min(VALUE_BYTES)];
-            Unanswerable { reason, line_begins: String::from_utf8_lossy(begin).into() }
-        })
-    }
-
-    /// The envelope of its reply, from us; before we have a name, from whom the sender takes us for.
-    pub(crate) fn reply<'b>(&'b self, our_src: Option<Json<'b>>) -> Reply<'b> {
-        let src = our_src.or(self.dest).unwrap_or(b"\"\"");
-        Reply { src, dest: self.src, in_reply_to: self.msg_id }
-    }
-
-    fn of(fields: &'a Fields<'a>) -> Result<Self, &'static str> {
+impl<'a> Request<'a> {
+    /// What the fields of a line say, or why it gets no answer: it says neither who asks nor under which number.
+    pub(crate) fn of(fields: &'a Fields<'a>) -> Result<Self, &'static str> {
         let is_string = |json: &Json<'_>| json.starts_with(b"\"");
         let src = fields.get(Name::Src).filter(is_string).ok_or("src is not a string")?;
         let dest = fields.get(Name::Dest).filter(is_string);
@@ -320,9 +305,11 @@ fn nests_deeper_than(limit: usize, json: Json<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::templates::Reader;
 
-    fn read<'a>(line: &'a str, fields: &'a mut Fields<'a>) -> Result<Message<'a>, Unanswerable> {
-        Message::read(&mut Reader::default(), line.as_bytes(), fields)
+    fn read<'a>(line: &'a str, fields: &'a mut Fields<'a>) -> Result<Request<'a>, String> {
+        Reader::default().read(line.as_bytes(), fields)?;
+        Ok(Request::of(fields)?)
     }
 
     #[test]

@@ -4,9 +4,10 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::time::Instant;
 
 use maelstrom_kafka::{HandleError, Line, LineBuffer, MAX_LINE_BYTES, Node};
-use straum::Journal;
+use straum::system;
 
 use crate::late::Waits;
 use crate::stop::Stop;
@@ -57,21 +58,18 @@ impl From<Failure> for End {
 ///
 /// # Errors
 /// [`End`], with what was being done.
-pub(crate) fn serve<J: Journal>(
-    node: &mut Node<J>,
-    pipes: &mut Pipes,
-    stop: &Stop,
-) -> Result<(), End> {
+pub(crate) fn serve(node: &mut Node, pipes: &mut Pipes, stop: &Stop) -> Result<(), End> {
     let Pipes { input, output, lines } = pipes;
-    let mut session =
-        Session { node, output, replies: Vec::new(), waits: Waits::default(), line_number: 0 };
+    let waits = Waits::new(Instant::now());
+    let mut session = Session { node, output, replies: Vec::new(), waits, line_number: 0 };
     loop {
-        let count = session.waits.reading(|| read(lines, input))?;
+        let count = read(lines, input)?;
+        session.waits.has_read(Instant::now());
         let _at_hand = stop.batch();
         while let Some(line) = lines.next_line() {
             session.handle(&line)?;
             if session.replies.len() >= FLUSH_BYTES {
-                session.flush()?;
+                session.flush(stop)?;
                 if stop.asked() {
                     return Ok(());
                 }
@@ -82,7 +80,7 @@ pub(crate) fn serve<J: Journal>(
         {
             session.handle(&line)?;
         }
-        session.flush()?;
+        session.flush(stop)?;
         if count == 0 || stop.asked() {
             return Ok(());
         }
@@ -123,20 +121,27 @@ pub(crate) fn warn_too_long(number: u64, size_bytes: u64) {
     );
 }
 
-struct Session<'n, J> {
-    node: &'n mut Node<J>,
+struct Session<'n> {
+    node: &'n mut Node,
     output: &'n mut File,
     replies: Vec<u8>,
     waits: Waits,
     line_number: u64,
 }
 
-impl<J: Journal> Session<'_, J> {
+impl Session<'_> {
     fn handle(&mut self, line: &Line<'_>) -> Result<(), End> {
         self.line_number += 1;
         let number = self.line_number;
         let handled = match line {
-            Line::Whole(line) => self.node.handle(line, &mut self.replies),
+            Line::Whole(line) if self.node.is_serving() => {
+                self.node.handle(line, &mut self.replies)
+            }
+            Line::Whole(line) => {
+                let handled = self.node.handle(line, &mut self.replies);
+                self.waits.has_opened(Instant::now());
+                handled
+            }
             Line::TooLong { size_bytes } => {
                 warn_too_long(number, *size_bytes);
                 Ok(())
@@ -149,25 +154,40 @@ impl<J: Journal> Session<'_, J> {
                 Ok(())
             }
             Err(HandleError::Open(reason)) => {
-                self.flush()?;
+                self.send()?;
                 Err(Failure::Open(reason).into())
             }
             Err(HandleError::Cluster) => {
-                self.flush()?;
+                self.send()?;
                 let Line::Whole(line) = line else { return Ok(()) };
                 Err(End::Cluster((*line).into()))
             }
         }
     }
 
-    fn flush(&mut self) -> Result<(), Failure> {
-        let (synced, too_long) = self.waits.syncing(|| self.node.sync());
-        synced.map_err(Failure::Journal)?;
-        if let Some(waited) = too_long {
+    /// Makes all that was handled durable, and sends the replies. When it is asked to stop, polls that wait are not
+    /// answered any more, as if they had not been read.
+    fn flush(&mut self, stop: &Stop) -> Result<(), Failure> {
+        let synced = self.node.sync(system::now());
+        synced.map_err(|failed| Failure::Journal(failed.to_string()))?;
+        while self.node.answer_poll(&mut self.replies) {
+            if self.replies.len() >= FLUSH_BYTES {
+                self.send()?;
+                if stop.asked() {
+                    break;
+                }
+            }
+        }
+        self.send()
+    }
+
+    /// Writes the replies that there are, unless it is too late for them.
+    fn send(&mut self) -> Result<(), Failure> {
+        if let Some(waited) = self.waits.too_late(Instant::now())
+            && !self.replies.is_empty()
+        {
             let count = memchr::memchr_iter(b'\n', &self.replies).count();
-            log::warn!(
-                "replies not sent: {count}; what they answer has waited up to {waited:.1?} for the disk"
-            );
+            log::warn!("replies not sent: {count}; what they answer has waited up to {waited:.1?}");
             self.replies.clear();
         }
         write(self.output, &mut self.replies)
@@ -185,14 +205,17 @@ mod tests {
     fn replies_leave_unless_they_would_come_too_late() {
         for (waited_ms, sent) in [(0, "a reply\n"), (4_400, "a reply\n"), (4_500, "")] {
             let mut output = tempfile::tempfile().unwrap();
+            let began = Instant::now().checked_sub(Duration::from_millis(waited_ms)).unwrap();
+            let mut waits = Waits::new(began);
+            waits.has_read(began);
             let mut session = Session {
                 node: &mut Node::in_memory(0),
                 output: &mut output,
                 replies: b"a reply\n".to_vec(),
-                waits: Waits::of(Duration::from_millis(waited_ms)),
+                waits,
                 line_number: 0,
             };
-            session.flush().unwrap();
+            session.send().unwrap();
             assert!(session.replies.is_empty());
             output.rewind().unwrap();
             let mut text = String::new();

@@ -5,9 +5,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::time::Instant;
 
-use maelstrom_kafka::{ClusterNode, Line};
+use maelstrom_kafka::{ClusterNode, Life, Line};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use straum::shared::Pacing;
+use straum::system;
 
 use crate::serve::{FLUSH_BYTES, Failure, Pipes, read, warn_too_long, write};
 use crate::stop::Stop;
@@ -23,11 +25,13 @@ pub(crate) fn serve_cluster(
     pipes: &mut Pipes,
     stop: &Stop,
 ) -> Result<(), Failure> {
-    let instance = random_number().map_err(|error| {
+    let (instance, identity) = random_numbers().map_err(|error| {
         Failure::Pipe(format!("cannot read /dev/urandom, to tell this life from others: {error}"))
     })?;
+    let (began_at_ms, pacing) = (system::now().time_ms, Pacing::default());
+    let life = Life { instance, identity, began_at_ms, pacing };
     let mut session = Session {
-        node: ClusterNode::new(max_poll_bytes, instance),
+        node: ClusterNode::new(max_poll_bytes, life),
         began: Instant::now(),
         out: Vec::new(),
         line_number: 0,
@@ -47,7 +51,10 @@ pub(crate) fn serve_cluster(
             if stop.asked() {
                 return Ok(());
             }
-            session.node.failure().map_or(Ok(()), |why| Err(Failure::Unreadable(why.into())))?;
+            session
+                .node
+                .failure()
+                .map_or(Ok(()), |why| Err(Failure::Unreadable(why.to_string())))?;
             session.timeout()
         };
         if is_readable(&pipes.input, timeout)? && read(&mut pipes.lines, &mut pipes.input)? == 0 {
@@ -114,8 +121,10 @@ fn is_readable(input: &File, timeout: Option<Timespec>) -> Result<bool, Failure>
     }
 }
 
-fn random_number() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes))
+fn random_numbers() -> io::Result<(u64, [u8; 16])> {
+    let (mut instance, mut identity) = ([0; 8], [0; 16]);
+    let mut random = File::open("/dev/urandom")?;
+    random.read_exact(&mut instance)?;
+    random.read_exact(&mut identity)?;
+    Ok((u64::from_le_bytes(instance), identity))
 }

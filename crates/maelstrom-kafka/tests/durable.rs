@@ -37,9 +37,9 @@ fn read_lines(stdout: &mut BufReader<ChildStdout>, count: usize) -> String {
 /// The smallest segments that there may be, so that a test has many.
 const SMALL: [&str; 2] = ["--segment-bytes", "65536"];
 
-fn sealed_segments(folder: &Path) -> usize {
+fn sorted_segments(folder: &Path) -> usize {
     let names = fs::read_dir(folder.join("n0")).unwrap().map(|entry| entry.unwrap().path());
-    names.filter(|path| path.extension().is_some_and(|extension| extension == "sealed")).count()
+    names.filter(|path| path.extension().is_some_and(|extension| extension == "sorted")).count()
 }
 
 #[test]
@@ -49,21 +49,21 @@ fn what_was_acknowledged_is_there_after_a_kill() {
         let mut node = start(&["--data-dir", folder.path().to_str().unwrap(), SMALL[0], SMALL[1]]);
         let mut stdin = node.stdin.take().unwrap();
         let mut stdout = BufReader::new(node.stdout.take().unwrap());
-        let sends: Vec<String> = (0..3_000).map(|n| send(round * 3_000 + n)).collect();
+        let sends: Vec<String> = (0..9_000).map(|n| send(round * 9_000 + n)).collect();
         let input = format!("{}\n{}\n", init(), sends.join("\n"));
         let replies = std::thread::scope(|scope| {
             // Beside the reading: the system may give pipes that do not hold all of it.
             scope.spawn(|| stdin.write_all(input.as_bytes()).unwrap());
-            read_lines(&mut stdout, 3_001)
+            read_lines(&mut stdout, 9_001)
         });
-        let last = format!(r#""offset":{}}}}}"#, round * 3_000 + 2_999);
+        let last = format!(r#""offset":{}}}}}"#, round * 9_000 + 8_999);
         assert!(replies.trim_end().ends_with(&last), "round {round}: {replies}");
         node.kill().unwrap();
         node.wait().unwrap();
     }
-    assert!(sealed_segments(folder.path()) > 2);
+    assert!(sorted_segments(folder.path()) > 2);
     let output = polled(folder.path());
-    let pairs: Vec<String> = (0..15_000).map(|n| format!("[{n},{n}]")).collect();
+    let pairs: Vec<String> = (0..45_000).map(|n| format!("[{n},{n}]")).collect();
     assert!(lines(&output.stdout)[1].contains(&pairs.join(",")), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }
@@ -87,18 +87,18 @@ fn retention_removes_the_oldest_messages_and_nothing_else() {
     let data_dir = folder.path().to_str().unwrap();
     let options = ["--data-dir", data_dir, SMALL[0], SMALL[1], "--retention-bytes", "300000"];
     let commit = request(r#"{"type":"commit_offsets","offsets":{"k":7},"msg_id":9}"#);
-    let sends = (0..30_000).map(send).collect::<Vec<_>>().join("\n");
+    let sends = (0..100_000).map(send).collect::<Vec<_>>().join("\n");
     run(&options, [init(), send(0), commit, sends].join("\n").as_bytes());
 
     let list = request(r#"{"type":"list_committed_offsets","keys":["k"],"msg_id":9}"#);
     let output = run(&options, [init(), poll(), list, send(1)].join("\n").as_bytes());
     let replies = lines(&output.stdout);
     assert!(
-        !replies[1].contains("[0,0]") && replies[1].contains("[30000,29999]]"),
+        !replies[1].contains("[0,0]") && replies[1].contains("[100000,99999]]"),
         "removed, and kept"
     );
     assert!(replies[2].contains(r#""offsets":{"k":0}"#), "{}", replies[2]);
-    assert!(replies[3].contains(r#""offset":30001"#), "{}", replies[3]);
+    assert!(replies[3].contains(r#""offset":100001"#), "{}", replies[3]);
     assert!(output.stderr.is_empty(), "{output:?}");
     let files = fs::read_dir(folder.path().join("n0")).unwrap();
     let all_bytes: u64 = files.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
@@ -109,20 +109,20 @@ fn retention_removes_the_oldest_messages_and_nothing_else() {
 fn damage_far_behind_is_told_to_who_polls_it_and_the_node_serves_on() {
     let folder = TempDir::new().unwrap();
     let options = ["--data-dir", folder.path().to_str().unwrap(), SMALL[0], SMALL[1]];
-    let sends = (0..5_000).map(send).collect::<Vec<_>>().join("\n");
+    let sends = (0..40_000).map(send).collect::<Vec<_>>().join("\n");
     run(&options, [init(), sends].join("\n").as_bytes());
-    let sealed = folder.path().join("n0/00000000000000000000.sealed");
+    let sealed = folder.path().join("n0/00000000000000000000-0000000000.sorted");
     let mut bytes = fs::read(&sealed).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
+    bytes[100] ^= 1; // in the first chunk
     fs::write(&sealed, bytes).unwrap();
 
-    let tail = request(r#"{"type":"poll","offsets":{"k":4999},"msg_id":2}"#);
+    let tail = request(r#"{"type":"poll","offsets":{"k":39999},"msg_id":2}"#);
     let output = run(&options, [init(), poll(), tail].join("\n").as_bytes());
     let replies = lines(&output.stdout);
-    assert!(
-        replies[1].contains(r#""code":13,"text":"00000000000000000000.sealed is damaged at byte"#)
-    );
-    assert!(replies[2].contains("[[4999,4999]]"), "{}", replies[2]);
+    assert!(replies[1].contains(
+        r#""code":13,"text":"00000000000000000000-0000000000.sorted is damaged at byte"#
+    ));
+    assert!(replies[2].contains("[[39999,39999]]"), "{}", replies[2]);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_torn_end_is_cut_off_and_told_and_damage_is_refused() {
     for n in 1..=3 {
         run(&options, format!("{}\n{}\n", init(), send(n)).as_bytes());
     }
-    let segment = folder.path().join("n0/00000000000000000000.segment");
+    let segment = folder.path().join("n0/00000000000000000000.wal");
     let good = fs::read(&segment).unwrap();
     let end = good.iter().rposition(|&byte| byte != 0).unwrap();
     let damage = |at: usize| {
@@ -161,11 +161,11 @@ fn a_torn_end_is_cut_off_and_told_and_damage_is_refused() {
         fs::write(&segment, bytes).unwrap();
     };
 
-    damage(40);
+    damage(70);
     let output = polled(folder.path());
     assert_eq!(output.status.code(), Some(3));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("0.segment is damaged at byte 32"), "{told}");
+    assert!(told.contains("0.wal is damaged at byte 64"), "{told}");
 
     damage(end);
     let output = polled(folder.path());
@@ -256,7 +256,7 @@ fn a_full_disk_refuses_sends_until_there_is_room() {
         stored += 1;
     };
     assert!(stored > 100, "{stored}");
-    assert!(refused.contains(r#""code":11"#) && refused.contains("the disk is full"), "{refused}");
+    assert!(refused.contains(r#""code":11"#) && refused.contains("there is no room"), "{refused}");
     for offset in [0, stored - 1] {
         let line = format!(r#"{{"type":"poll","offsets":{{"k":{offset}}},"msg_id":2}}"#);
         assert!(ask(&request(&line)).contains(&format!("[{offset},\"xxx")));

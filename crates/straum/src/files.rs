@@ -13,9 +13,9 @@ pub mod real;
 pub mod simulated;
 
 /// A folder.
-pub trait Files: Debug {
+pub trait Files: Debug + Send + Sync + 'static {
     /// A file in it, open for reading and writing.
-    type File: File + Debug;
+    type File: File;
 
     /// The names of all files in it, in no order.
     ///
@@ -55,8 +55,8 @@ pub trait Files: Debug {
     fn sync_names(&self) -> io::Result<()>;
 }
 
-/// A file. Its size never changes.
-pub trait File {
+/// A file. Its size changes by [`extend`](File::extend) alone. Any thread may read it.
+pub trait File: Debug + Send + Sync + 'static {
     /// Its size, in bytes.
     ///
     /// # Errors
@@ -74,6 +74,21 @@ pub trait File {
     /// # Errors
     /// Those of the file system. Any part may have been written.
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the file as long as this, if it is shorter. What is added is zero, and has its room reserved on the
+    /// disk.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::StorageFull`] or [`io::ErrorKind::QuotaExceeded`] if there is no room: then the file is as
+    /// it was. Others of the file system.
+    fn extend(&mut self, size_bytes: u64) -> io::Result<()>;
+
+    /// What is read next comes from the disk, if the system can do that, and not from a memory of what was
+    /// written.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn forget_cached(&self) -> io::Result<()>;
 
     /// Makes everything written so far durable.
     ///

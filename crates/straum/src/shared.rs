@@ -1,7 +1,7 @@
 //! The shared journal: many nodes, one log, on a store that can create a value only if there is none.
 //! A [`Member`] is one node's part in it, as a state machine: events in, effects out. It never does I/O,
 //! and never touches a clock, randomness of its own or the store's own words: the time comes with every
-//! event, a seed at the beginning, and all that is put, got and told is bytes (see [`mod@format`]).
+//! event, a seed at the beginning, and all that is put, got and told is bytes.
 //!
 //! # How it works
 //!
@@ -20,13 +20,13 @@
 
 mod answers;
 mod applied;
+mod fences;
 mod fetch;
-pub mod format;
+mod format;
 mod forwarded;
 mod own_batch;
 mod pace;
 mod peers;
-mod planted;
 mod proposal;
 mod runs;
 mod seam;
@@ -34,22 +34,26 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use format::{Garbage, kind_of};
 pub use pace::Pacing;
-#[cfg(feature = "planted-bugs")]
-pub use planted::Bug;
-pub use seam::{Effect, GetAnswer, Outcome, Peer, Place, PutAnswer, Settings, Token};
+pub use seam::{Effect, GetAnswer, MemberFailure, MemberSettings, Peer, PutAnswer, StorePlace};
 
-use crate::journal::format::{MAX_KEY_BYTES, command_bytes};
-use crate::{Command, Engine, MemoryJournal, Offset, Position, Refused};
+use std::ops::Range;
+
+use crate::command::{Command, How, Outcome};
+use crate::command_bytes::command_bytes;
+use crate::engine::{Engine, Token, check};
+use crate::identity::Identity;
+use crate::{Position, Refused};
 use answers::StoreTimes;
 use applied::Applied;
-use fetch::{Fetch, Why};
-use format::Message;
+use fences::Why;
+use fetch::Fetch;
+use format::Told;
 use forwarded::Pool;
 use own_batch::Own;
 use pace::Pace;
 use peers::Peers;
-use planted::Planted;
 use proposal::Proposal;
 use runs::Runs;
 
@@ -67,6 +71,11 @@ const STALE_NS: u64 = 200 * MILLISECOND_NS;
 /// One node's part in a shared journal.
 #[derive(Debug)]
 pub struct Member {
+    /// The journal's, which its first entry tells.
+    identity: Option<Identity>,
+    /// What the journal's becomes if we create its first entry.
+    own_identity: Identity,
+    began_at_ms: u64,
     applied: Applied,
     own: Own,
     pool: Pool,
@@ -80,10 +89,10 @@ pub struct Member {
     /// When we last knew that we were up to date, or nearly so.
     fresh_at_ns: u64,
     effects: Vec<Effect>,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<(Token, Outcome)>,
+    up_to_date: Vec<Token>,
     wake_at_ns: Option<u64>,
-    failure: Option<String>,
-    planted: Planted,
+    failure: Option<MemberFailure>,
 }
 
 /// Events. Times are in nanoseconds, from any beginning, and never go back. After each, there may be
@@ -91,8 +100,11 @@ pub struct Member {
 /// have changed.
 impl Member {
     /// A member that starts with empty memory, and first reads what the store holds.
-    pub fn new(settings: Settings, now_ns: u64) -> Self {
+    pub fn new(settings: MemberSettings, now_ns: u64) -> Self {
         let mut member = Self {
+            identity: None,
+            own_identity: settings.identity,
+            began_at_ms: settings.began_at_ms,
             applied: Applied::default(),
             own: Own::new(settings.instance),
             pool: Pool::default(),
@@ -105,73 +117,45 @@ impl Member {
             fresh_at_ns: now_ns,
             effects: Vec::new(),
             outcomes: Vec::new(),
+            up_to_date: Vec::new(),
             wake_at_ns: None,
             failure: None,
-            planted: Planted::default(),
         };
         member.fetch.fence(Why::Start, now_ns);
         member.go_on(now_ns);
         member
     }
 
-    /// Breaks a rule from now on, so that it can be seen that somebody notices.
-    #[cfg(feature = "planted-bugs")]
-    pub fn plant(&mut self, bug: Bug) {
-        self.planted.plant(bug);
-    }
-
-    /// Appends a message to the log of `key`. [`Outcome::Sent`] follows.
+    /// Carries commands out, all of them or none, in one batch. Their [`outcomes`](Self::outcomes) follow under this
+    /// token when they are in the store: one for each command, in order.
     ///
     /// # Errors
-    /// [`Refused::TooLarge`]; nothing will be stored, and nothing follows.
-    pub fn send(
+    /// [`Refused`]; nothing will be carried out, and no outcome follows.
+    pub fn submit(
         &mut self,
         now_ns: u64,
         token: Token,
-        key: &str,
-        message: &[u8],
+        commands: &[Command<'_>],
     ) -> Result<(), Refused> {
-        Refused::at_most("key", key.len(), MAX_KEY_BYTES)?;
-        Refused::at_most("message", message.len(), MAX_REQUEST_BYTES)?;
-        self.submit(now_ns, token, &[Command::Send { key, message }]);
-        Ok(())
-    }
-
-    /// Records committed offsets, as [`Engine::commit`] does. [`Outcome::Committed`] follows.
-    ///
-    /// # Errors
-    /// [`Refused::TooLarge`]; nothing will be recorded, and nothing follows.
-    pub fn commit<K: AsRef<str>>(
-        &mut self,
-        now_ns: u64,
-        token: Token,
-        offsets: &[(K, Offset)],
-    ) -> Result<(), Refused> {
-        // A key that no message can have, or an offset that is committed already, changes nothing.
-        let engine = self.applied.engine();
-        let changes = |key: &str, offset| {
-            key.len() <= MAX_KEY_BYTES && engine.committed(key).is_none_or(|old| old < offset)
-        };
-        let commands: Vec<_> = offsets
-            .iter()
-            .map(|(key, offset)| (key.as_ref(), *offset))
-            .filter(|(key, offset)| changes(key, *offset))
-            .map(|(key, offset)| Command::Commit { key, offset })
-            .collect();
-        let size_bytes = commands.iter().map(|command| command_bytes(*command)).sum();
-        Refused::at_most("request", size_bytes, MAX_REQUEST_BYTES)?;
-        if commands.is_empty() {
-            self.outcomes.push(Outcome::Committed { token });
-        } else {
-            self.submit(now_ns, token, &commands);
+        commands.iter().try_for_each(check)?;
+        if commands.iter().all(|command| self.is_done_already(command)) {
+            self.outcomes.extend(commands.iter().map(|_| (token, Outcome::Done)));
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn submit(&mut self, now_ns: u64, token: Token, commands: &[Command<'_>]) {
-        self.own.push(token, commands);
+        let size_bytes = commands.iter().map(command_bytes).sum();
+        Refused::at_most("request", size_bytes, MAX_REQUEST_BYTES)?;
+        self.own.push(token, commands)?;
         self.pace.came(now_ns);
         self.go_on(now_ns);
+        Ok(())
+    }
+
+    /// Whether a command changes nothing, whatever is in the journal that we do not know of.
+    fn is_done_already(&self, command: &Command<'_>) -> bool {
+        let Command::Commit { group, log, offset, how: How::Raise, .. } = *command else {
+            return false;
+        };
+        self.engine().committed(group, log).is_some_and(|committed| committed.offset >= offset)
     }
 
     /// Nobody waits for this request any more. If it is in no batch yet, it is dropped.
@@ -180,7 +164,7 @@ impl Member {
         self.fetch.forget(token);
     }
 
-    /// Catches up with all that is in the journal now. [`Outcome::UpToDate`] follows.
+    /// Catches up with all that is in the journal now. [`up_to_date`](Self::up_to_date) follows.
     pub fn catch_up(&mut self, now_ns: u64, token: Token) {
         self.fetch.fence(Why::Reader(token), now_ns);
         self.go_on(now_ns);
@@ -196,10 +180,10 @@ impl Member {
     }
 
     /// The answer to [`Effect::Put`].
-    pub fn put_answered(&mut self, now_ns: u64, place: Place, answer: PutAnswer) {
+    pub fn put_answered(&mut self, now_ns: u64, place: StorePlace, answer: PutAnswer) {
         match place {
-            Place::Run(run) => self.runs.answered(run, answer, now_ns, &mut self.store),
-            Place::Entry(position) => self.proposal_answered(now_ns, position, answer),
+            StorePlace::Run(run) => self.runs.answered(run, answer, now_ns, &mut self.store),
+            StorePlace::Entry(position) => self.proposal_answered(now_ns, position, answer),
         }
         self.go_on(now_ns);
     }
@@ -210,15 +194,15 @@ impl Member {
     pub fn get_answered(
         &mut self,
         now_ns: u64,
-        place: Place,
+        place: StorePlace,
         asked_at_ns: u64,
         answer: GetAnswer<'_>,
     ) {
         match (place, answer) {
-            (Place::Entry(position), GetAnswer::Found(entry)) => {
+            (StorePlace::Entry(position), GetAnswer::Found(entry)) => {
                 self.found_entry(now_ns, position, entry);
             }
-            (Place::Run(run), GetAnswer::Found(bytes)) => self.found_run(now_ns, run, bytes),
+            (StorePlace::Run(run), GetAnswer::Found(bytes)) => self.found_run(now_ns, run, bytes),
             (place, GetAnswer::Absent) => self.found_nothing(now_ns, place, asked_at_ns),
             (place, GetAnswer::Unknown) => self.fetch.failed(place, now_ns, &mut self.store),
         }
@@ -228,21 +212,55 @@ impl Member {
     /// A message of a peer.
     ///
     /// # Errors
-    /// [`format::Garbage`]; nothing came of it.
-    pub fn told(&mut self, now_ns: u64, peer: Peer, bytes: &[u8]) -> Result<(), format::Garbage> {
-        let message = Message::read(bytes)?;
+    /// [`Garbage`]; nothing came of it.
+    pub fn told(&mut self, now_ns: u64, peer: Peer, bytes: &[u8]) -> Result<(), Garbage> {
+        let (identity, told) = Told::read(bytes)?;
+        if self.identity.is_some() {
+            self.belongs(&identity)?;
+        }
         if !self.peers.heard(peer, now_ns) {
             return Ok(());
         }
-        match message {
-            Message::Tell { position, entry } => self.told_entry(now_ns, peer, position, entry)?,
-            Message::Forward(batch) => {
-                self.pool.add(&batch, &self.applied, &self.planted);
-            }
-            Message::Alive => {}
+        match told {
+            Told::Tell { position, entry } => self.told_entry(now_ns, peer, position, entry)?,
+            Told::Forward(batch) if self.identity.is_some() => self.pool.add(&batch, &self.applied),
+            Told::Forward(_) | Told::Alive => {}
         }
         self.go_on(now_ns);
         Ok(())
+    }
+
+    /// Removes the entries at these positions, as far as they are applied here. In the place of each stands a
+    /// tombstone from then on: a position that was taken stays taken, or a member that was halted could create its
+    /// entry again. Who still needs one of them comes to [`MemberFailure::CutOff`], and so does every member that
+    /// starts: the positions must be before a snapshot that it starts from, which is the caller's.
+    pub fn cut(&mut self, positions: Range<Position>) {
+        let identity = self.identity();
+        let end = positions.end.min(self.applied.next());
+        let tombstone = |place| format::write_tombstone(&identity, place, end).into();
+        for position in positions.start..end {
+            let place = StorePlace::Entry(position);
+            self.effects.push(Effect::Replace { place, bytes: tombstone(position) });
+            if (position + 1).is_multiple_of(runs::RUN_ENTRIES) {
+                let run = position / runs::RUN_ENTRIES;
+                let (place, bytes) = (StorePlace::Run(run), tombstone(run));
+                self.effects.push(Effect::Replace { place, bytes });
+            }
+        }
+    }
+
+    /// The journal's identity, or what it becomes if we begin it.
+    fn identity(&self) -> Identity {
+        self.identity.unwrap_or(self.own_identity)
+    }
+
+    /// Something comes from a journal: it must be ours, which it may be that we learn by it.
+    fn belongs(&mut self, identity: &Identity) -> Result<(), Garbage> {
+        if self.identity.get_or_insert(*identity) == identity {
+            Ok(())
+        } else {
+            Err(Garbage::OtherJournal)
+        }
     }
 
     /// Time has passed.
@@ -258,9 +276,14 @@ impl Member {
         self.effects.drain(..)
     }
 
-    /// What became of requests, in order.
-    pub fn outcomes(&mut self) -> impl Iterator<Item = Outcome> + use<'_> {
+    /// What came of commands that were submitted and are in the store, in order.
+    pub fn outcomes(&mut self) -> impl Iterator<Item = (Token, Outcome)> + use<'_> {
         self.outcomes.drain(..)
+    }
+
+    /// For whom the engine has everything that was in the journal when it asked to [`catch_up`](Self::catch_up).
+    pub fn up_to_date(&mut self) -> impl Iterator<Item = Token> + use<'_> {
+        self.up_to_date.drain(..)
     }
 
     /// When [`wake`](Self::wake) is to be called, if nothing happens before.
@@ -269,7 +292,7 @@ impl Member {
     }
 
     /// Everything that was applied so far: a prefix of the journal.
-    pub fn engine(&self) -> &Engine<MemoryJournal> {
+    pub fn engine(&self) -> &Engine {
         self.applied.engine()
     }
 
@@ -284,8 +307,8 @@ impl Member {
         !self.fetch.stands(Why::Start)
     }
 
-    /// Why this member does nothing any more, in words: the store holds what it cannot read.
-    pub fn failure(&self) -> Option<&str> {
-        self.failure.as_deref()
+    /// Why this member does nothing any more, if it does not.
+    pub fn failure(&self) -> Option<&MemberFailure> {
+        self.failure.as_ref()
     }
 }

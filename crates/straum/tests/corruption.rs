@@ -1,50 +1,50 @@
 //! Damage to the files of a journal, byte by byte: each start either recovers what was acknowledged before
-//! the damage, or refuses with an error that names file and byte. Never a panic, never a wrong message.
+//! the damage, or refuses with an error that names file and byte. Never a panic, never a wrong record.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail")]
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+mod common;
 
 use std::fs;
 use std::path::Path;
 
+use common::{IDENTITY, Read, now, options, read_from};
 use straum::files::real::RealFiles;
-use straum::journal::disk::{DiskJournal, OpenError, Settings};
-use straum::{Engine, Polled, ReadError, Retention};
+use straum::{Engine, Found, Identity, OpenError, Options, ReadError, Refused};
 use tempfile::TempDir;
 
-type Disk = Engine<DiskJournal<RealFiles>>;
-
 const SEGMENT_BYTES: u32 = 512;
-fn settings(segment_bytes: u32) -> Settings {
-    Settings { segment_bytes, retention: Retention::default(), now_ms: || 0 }
+const FIRST: &str = "00000000000000000000.wal";
+const FIRST_SORTED: &str = "00000000000000000000-0000000000.sorted";
+
+type Opened = Result<(Engine, Found), OpenError>;
+
+fn open_with(folder: &Path, options: Options) -> Opened {
+    let files = RealFiles::open(folder).unwrap();
+    options.open_files(files, Identity::new(IDENTITY), now(1_000))
 }
-
-const FIRST: &str = "00000000000000000000.segment";
-const FIRST_SEALED: &str = "00000000000000000000.sealed";
-
-type Opened = Result<(Disk, Option<(String, u64)>), OpenError>;
 
 fn open(folder: &Path) -> Opened {
-    Disk::open(RealFiles::open(folder).unwrap(), settings(SEGMENT_BYTES))
+    open_with(folder, options(SEGMENT_BYTES))
 }
 
-/// A journal of some entries, in one segment or more, and its messages.
-fn journal(messages: usize) -> (TempDir, Vec<Vec<u8>>) {
+/// A journal of some entries, in one segment or more.
+fn journal(records: usize) -> TempDir {
     let folder = TempDir::new().unwrap();
-    let (mut engine, _) = open(folder.path()).unwrap();
-    for n in 0..messages {
-        engine.send("k", format!("message {n}").as_bytes()).unwrap();
-        engine.sync().unwrap();
+    let (mut engine, found) = open(folder.path()).unwrap();
+    assert!(found.created);
+    for n in 0..records {
+        engine.append("k", format!("record {n}").as_bytes()).unwrap();
+        engine.sync(now(1_000)).unwrap();
     }
-    let messages = log(&engine).unwrap();
-    (folder, messages)
+    folder
 }
 
-fn log(engine: &Disk) -> Result<Vec<Vec<u8>>, ReadError> {
-    let logs = engine.poll(&[("k", 0)], u64::MAX)?;
-    Ok(logs.iter().flat_map(Polled::messages).map(|(_, message)| message.to_vec()).collect())
+fn log(engine: &Engine) -> Result<Vec<Read>, ReadError> {
+    read_from(engine, "k", 0, u64::MAX)
 }
 
-/// The names and contents of all files: sealed segments stand before segments of the same position.
+/// The names and contents of all files, in the order of their names.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -55,72 +55,9 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// What a damaged journal makes of a start: a first part of the messages, or a refusal; of the poll, if the
-/// damage is where a start does not look.
-fn check(folder: &Path, messages: &[Vec<u8>], told: &str) -> Option<OpenError> {
-    let before = files(folder);
-    let (engine, cut) = match open(folder) {
-        Ok(opened) => opened,
-        Err(error) => {
-            assert_eq!(files(folder), before, "{told}: changed though refused");
-            return Some(error);
-        }
-    };
-    let recovered = match log(&engine) {
-        Ok(recovered) => recovered,
-        Err(ReadError::Damaged { file, byte }) => return Some(OpenError::Damaged { file, byte }),
-        Err(ReadError::Io { file, error }) => return Some(OpenError::Io { file, error }),
-    };
-    assert!(messages.starts_with(&recovered), "{told}: {recovered:?}");
-    let whole = recovered.len() == messages.len();
-    assert!(whole || cut.is_some(), "{told}: lost without a word");
-    drop(engine);
-    let (again, cut) = open(folder).unwrap();
-    assert_eq!((log(&again).unwrap(), cut), (recovered, None), "{told}: not the same again");
-    None
-}
-
-#[test]
-fn every_flipped_byte_is_noticed() {
-    let (folder, messages) = long_journal();
-    let all = files(folder.path());
-    assert!(all.len() > 5, "{}", all.len());
-    for (index, (name, good)) in all.iter().enumerate() {
-        if name.contains(".new") {
-            continue; // It is begun anew.
-        }
-        restore(folder.path(), &all);
-        let mut unnoticed = 0;
-        for byte in 0..good.len() {
-            let mut bad = good.clone();
-            bad[byte] ^= 0x55;
-            fs::write(folder.path().join(name), &bad).unwrap();
-            match check(folder.path(), &messages, &format!("{name}, byte {byte}")) {
-                Some(OpenError::Damaged { file, byte: at }) => {
-                    assert!(
-                        file == *name && at <= byte as u64,
-                        "{name} {byte}: blamed {file} at {at}"
-                    );
-                }
-                None => unnoticed += 1,
-                Some(_) => {}
-            }
-        }
-        // The name of the key, where another sealed segment follows: it is read from the newest.
-        let harmless = usize::from(index + 4 < all.len());
-        assert!(index + 1 == all.len() || unnoticed <= harmless, "{name}: {unnoticed} not noticed");
-    }
-}
-
-/// A journal with sealed segments, a segment that is being sealed, and the active one.
-fn long_journal() -> (TempDir, Vec<Vec<u8>>) {
-    let journals = (45..).map(journal);
-    let is_sealing = |folder: &TempDir| {
-        let segments =
-            files(folder.path()).into_iter().filter(|(name, _)| name.ends_with("segment"));
-        segments.count() == 2
-    };
-    journals.into_iter().find(|(folder, _)| is_sealing(folder)).unwrap()
+/// Whether a file is of a kind.
+fn is(name: &str, suffix: &str) -> bool {
+    name.ends_with(suffix)
 }
 
 /// Puts all files back, and removes others.
@@ -133,227 +70,330 @@ fn restore(folder: &Path, all: &[(String, Vec<u8>)]) {
     }
 }
 
-/// A message that is far from the damage can be read, and so can other logs.
+/// What a damaged journal makes of a start: a first part of the records, or a refusal; of a read, if the
+/// damage is where a start does not look.
+fn check(folder: &Path, records: &[Read], told: &str) -> Option<OpenError> {
+    let before = files(folder);
+    let (engine, found) = match open(folder) {
+        Ok(opened) => opened,
+        Err(error) => {
+            assert_eq!(files(folder), before, "{told}: changed though refused");
+            return Some(error);
+        }
+    };
+    let recovered = match log(&engine) {
+        Ok(recovered) => recovered,
+        Err(ReadError::Damaged { file, byte }) => return Some(OpenError::Damaged { file, byte }),
+        Err(error) => panic!("{told}: {error}"),
+    };
+    assert!(records.starts_with(&recovered), "{told}: {recovered:?}");
+    let whole = recovered.len() == records.len();
+    assert!(whole || found.cut.is_some(), "{told}: lost without a word");
+    drop(engine);
+    let (again, found) = open(folder).unwrap();
+    assert_eq!((log(&again).unwrap(), found.cut), (recovered, None), "{told}: not the same again");
+    None
+}
+
+/// A journal with sorted segments, a segment that is being sorted, and the active one.
+fn long_journal() -> (TempDir, Vec<Read>) {
+    let is_sorting = |folder: &TempDir| {
+        files(folder.path()).iter().filter(|file| is(&file.0, ".wal")).count() == 2
+    };
+    let folder = (45..90).map(journal).find(is_sorting).unwrap();
+    let all = files(folder.path());
+    let records = log(&open(folder.path()).unwrap().0).unwrap();
+    restore(folder.path(), &all);
+    (folder, records)
+}
+
+#[test]
+fn every_flipped_byte_is_noticed() {
+    let (folder, records) = long_journal();
+    let all = files(folder.path());
+    assert!(all.len() > 5, "{}", all.len());
+    for (index, (name, good)) in all.iter().enumerate() {
+        if is(name, ".new") {
+            continue; // It is begun anew.
+        }
+        let mut unnoticed = Vec::new();
+        for byte in 0..good.len() {
+            restore(folder.path(), &all);
+            let mut bad = good.clone();
+            bad[byte] ^= 0x55;
+            fs::write(folder.path().join(name), &bad).unwrap();
+            match check(folder.path(), &records, &format!("{name}, byte {byte}")) {
+                Some(OpenError::Damaged { file, byte: at }) => {
+                    assert_eq!(file, *name, "byte {byte}: blamed {file} at {at}");
+                }
+                None => unnoticed.push(byte),
+                Some(_) => {}
+            }
+        }
+        // Of the last segment, the torn end is cut off. Of an older sorted segment, nobody needs the state section.
+        let is_last = index + 1 == all.len();
+        assert!(is_last || unnoticed.is_empty(), "{name}: {unnoticed:?} not noticed");
+    }
+}
+
+/// A record that is far from the damage can be read, and so can other logs.
 #[test]
 fn a_damaged_chunk_is_an_error_for_who_reads_it_and_for_nobody_else() {
-    let (folder, messages) = journal(45);
-    let sealed = folder.path().join(FIRST_SEALED);
-    let mut bytes = fs::read(&sealed).unwrap();
-    *bytes.last_mut().unwrap() ^= 1;
-    fs::write(&sealed, bytes).unwrap();
+    let folder = journal(60);
+    let sorted = folder.path().join(FIRST_SORTED);
+    let mut bytes = fs::read(&sorted).unwrap();
+    bytes[80] ^= 1;
+    fs::write(&sorted, bytes).unwrap();
     let (mut engine, _) = open(folder.path()).unwrap();
-    assert!(matches!(log(&engine), Err(ReadError::Damaged { file, .. }) if file == FIRST_SEALED));
-    let later = engine.poll(&[("k", 44)], u64::MAX).unwrap();
-    assert_eq!(later[0].messages().next(), Some((44, messages[44].as_slice())));
-    engine.send("other", b"m").unwrap();
-    assert_eq!(engine.poll(&[("other", 0)], u64::MAX).unwrap().len(), 1);
-}
-
-/// A crash never makes a segment shorter: its size is durable before it has its name.
-#[test]
-fn a_segment_that_is_shorter_or_longer_than_it_was_is_damage() {
-    let (folder, messages) = journal(6);
-    let good = fs::read(folder.path().join(FIRST)).unwrap();
-    for length in 0..good.len() {
-        fs::write(folder.path().join(FIRST), &good[..length]).unwrap();
-        let refused = check(folder.path(), &messages, &format!("{length} bytes"));
-        assert!(matches!(refused, Some(OpenError::Damaged { .. })), "{length} bytes: {refused:?}");
-    }
-    fs::write(folder.path().join(FIRST), [&good[..], &[0]].concat()).unwrap();
-    assert!(check(folder.path(), &messages, "one byte more").is_some());
+    assert!(matches!(log(&engine), Err(ReadError::Damaged { file, .. }) if file == FIRST_SORTED));
+    let later = read_from(&engine, "k", 55, u64::MAX).unwrap();
+    assert_eq!(later[0], (55, 1, b"record 55".to_vec()));
+    engine.append("other", b"m").unwrap();
+    engine.sync(now(1_000)).unwrap();
+    assert_eq!(read_from(&engine, "other", 0, u64::MAX).unwrap().len(), 1);
 }
 
 #[test]
-fn a_sealed_segment_that_is_shorter_or_longer_than_it_was_is_damage() {
-    let (folder, messages) = long_journal();
-    let good = fs::read(folder.path().join(FIRST_SEALED)).unwrap();
-    for length in (0..good.len()).chain([good.len() + 1]) {
-        let mut bytes = good.clone();
-        bytes.resize(length, 0);
-        fs::write(folder.path().join(FIRST_SEALED), &bytes).unwrap();
-        let refused = check(folder.path(), &messages, &format!("{length} bytes"));
-        let damaged =
-            matches!(&refused, Some(OpenError::Damaged { file, .. }) if file == FIRST_SEALED);
-        assert!(damaged, "{length} bytes: {refused:?}");
-    }
-}
-
-/// A backup of another journal, put under the right name.
-#[test]
-fn a_sealed_segment_of_another_journal_is_damage_and_no_endless_loop() {
-    let (folder, _) = long_journal();
-    let (other, _) = journal(0);
-    let (mut engine, _) = open(other.path()).unwrap();
-    while !other.path().join(FIRST_SEALED).exists() {
-        engine.send("k", b"longer than the messages there").unwrap();
-        engine.sync().unwrap();
-    }
-    let mut bytes = fs::read(other.path().join(FIRST_SEALED)).unwrap();
+fn a_file_that_is_shorter_or_longer_than_it_was_is_damage() {
+    let folder = journal(60);
     let all = files(folder.path());
-    let end = all[1].0[..20].parse::<u64>().unwrap();
-    bytes[24..32].copy_from_slice(&end.to_le_bytes());
-    let crc = crc32fast::hash(&bytes[..60]);
-    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
-    fs::write(folder.path().join(FIRST_SEALED), bytes).unwrap();
-    let (engine, _) = open(folder.path()).unwrap();
-    assert!(matches!(log(&engine), Err(ReadError::Damaged { .. })));
+    for (name, good) in all.iter().filter(|(name, _)| !is(name, ".new")) {
+        for length in [0, 1, 63, 64, 100, good.len() - 1, good.len() + 1] {
+            restore(folder.path(), &all);
+            let mut bad = good.clone();
+            bad.resize(length, 0);
+            fs::write(folder.path().join(name), bad).unwrap();
+            let refused = open(folder.path()).err();
+            let is_named =
+                matches!(&refused, Some(OpenError::Damaged { file, .. }) if file == name);
+            assert!(is_named, "{name} of {length} bytes: {refused:?}");
+        }
+    }
 }
 
-/// Half an entry is what a crash leaves: the rest of the segment is still the zeros of its room.
 #[test]
 fn a_torn_last_entry_is_cut_off_wherever_it_is_torn() {
-    let (folder, messages) = journal(6);
-    let good = fs::read(folder.path().join(FIRST)).unwrap();
-    let end = good.iter().rposition(|&byte| byte != 0).unwrap() + 1;
-    let entry_bytes = 16 + 11 + 1 + "message 5".len();
-    for torn in end - entry_bytes..end {
-        let mut bytes = good.clone();
-        bytes[torn..].fill(0);
-        fs::write(folder.path().join(FIRST), &bytes).unwrap();
-        // Torn before its first byte it never was, and nobody can tell.
-        let expected = &messages[..if torn == end - entry_bytes { 5 } else { messages.len() }];
-        assert!(check(folder.path(), expected, &format!("torn at {torn}")).is_none());
+    let folder = journal(3);
+    let path = folder.path().join(FIRST);
+    let good = fs::read(&path).unwrap();
+    let end = good.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let last = end - (24 + 4 + "record 2".len());
+    for torn in last..end {
+        let mut bad = good.clone();
+        bad[torn..end].fill(0);
+        fs::write(&path, &bad).unwrap();
+        let (engine, found) = open(folder.path()).unwrap();
+        let kept = if torn == last { None } else { Some((FIRST.to_owned(), last as u64)) };
+        assert_eq!((log(&engine).unwrap().len(), found.cut), (2, kept), "{torn}");
     }
 }
 
+/// A key that holds the bytes of a later entry, then a record, in an entry that is torn: whoever sent the key does not
+/// know the journal's identity.
 #[test]
-fn random_bytes_are_no_journal() {
-    let folder = TempDir::new().unwrap();
-    let mut rng = fastrand::Rng::with_seed(1);
-    for size_bytes in (0..600).step_by(7) {
-        let bytes: Vec<u8> = (0..size_bytes).map(|_| rng.u8(..)).collect();
-        fs::write(folder.path().join(FIRST), &bytes).unwrap();
-        let refused = check(folder.path(), &[], "random bytes");
-        assert!(matches!(refused, Some(OpenError::Damaged { byte: 0, .. })), "{refused:?}");
+fn bytes_of_a_client_never_pass_for_a_later_entry() {
+    let mut later = Vec::new();
+    {
+        let elsewhere = TempDir::new().unwrap();
+        let files = RealFiles::open(elsewhere.path()).unwrap();
+        let other = Identity::new([7; 16]);
+        let (mut engine, _) = options(8192).open_files(files, other, now(1_000)).unwrap();
+        for _ in 0..9 {
+            engine.append("k", b"m").unwrap();
+            engine.sync(now(1_000)).unwrap();
+        }
+        drop(engine);
+        let all = fs::read(elsewhere.path().join(FIRST)).unwrap();
+        let end = all.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        later.extend_from_slice(&all[end - 29..end]); // The entry of position 8.
     }
+    let key = String::from_utf8_lossy(&later).into_owned();
+    let folder = TempDir::new().unwrap();
+    let (mut engine, _) = open_with(folder.path(), options(8192)).unwrap();
+    engine.append("k", b"acknowledged").unwrap();
+    engine.sync(now(1_000)).unwrap();
+    engine.append(&key, &later).unwrap();
+    engine.append("k", &[b'x'; 2_000]).unwrap();
+    engine.sync(now(1_000)).unwrap();
+    drop(engine);
+    let path = folder.path().join(FIRST);
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    bytes[end - 1_000..end].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let (engine, found) = open_with(folder.path(), options(8192)).unwrap();
+    assert!(found.cut.is_some());
+    assert_eq!(log(&engine).unwrap().len(), 1);
 }
 
 #[test]
 fn a_torn_end_with_a_later_entry_behind_it_is_damage() {
-    let (folder, messages) = journal(6);
-    let mut bytes = fs::read(folder.path().join(FIRST)).unwrap();
-    bytes[60] ^= 1;
-    fs::write(folder.path().join(FIRST), &bytes).unwrap();
-    let refused = check(folder.path(), &messages, "the first entry");
-    assert!(matches!(refused, Some(OpenError::Damaged { byte: 32, .. })), "{refused:?}");
-}
-
-/// The header says how large the file is, before any room is made for it.
-#[test]
-fn a_file_of_an_absurd_size_is_refused_at_once() {
-    let (folder, _) = journal(3);
-    fs::OpenOptions::new()
-        .write(true)
-        .open(folder.path().join(FIRST))
-        .unwrap()
-        .set_len(1 << 43)
-        .unwrap();
+    let folder = journal(3);
+    let path = folder.path().join(FIRST);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[64 + 30] ^= 1; // in the first entry
+    fs::write(&path, bytes).unwrap();
     let refused = open(folder.path()).unwrap_err();
-    assert!(matches!(refused, OpenError::Damaged { byte: 512, .. }), "{refused:?}");
+    assert!(matches!(refused, OpenError::Damaged { byte: 64, .. }), "{refused}");
 }
 
-#[test]
-fn a_file_that_cannot_be_read_is_named() {
-    let folder = TempDir::new().unwrap();
-    std::os::unix::fs::symlink("nowhere", folder.path().join(FIRST)).unwrap();
-    let refused = open(folder.path()).unwrap_err().to_string();
-    assert!(refused.contains(FIRST), "{refused}");
-}
-
-/// A torn entry of which every eighth byte looks like the beginning of another.
 #[test]
 fn a_torn_end_that_is_full_of_what_looks_like_entries_is_refused_and_not_pondered() {
     let folder = TempDir::new().unwrap();
-    let open = || Disk::open(RealFiles::open(folder.path()).unwrap(), settings(1 << 20));
-    let (mut engine, _) = open().unwrap();
-    let mut lookalikes = Vec::new();
-    while lookalikes.len() < 900_000 {
-        lookalikes.extend_from_slice(&[0, 0, 8, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-        lookalikes.extend_from_slice(&[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    }
-    engine.send("k", &lookalikes).unwrap();
-    engine.sync().unwrap();
+    let (mut engine, _) = open_with(folder.path(), options(1 << 20)).unwrap();
+    engine.append("k", b"m").unwrap();
+    engine.sync(now(1_000)).unwrap();
     drop(engine);
     let path = folder.path().join(FIRST);
     let mut bytes = fs::read(&path).unwrap();
-    bytes[900_000] ^= 1;
-    fs::write(&path, bytes).unwrap();
-    assert!(matches!(open(), Err(OpenError::Damaged { byte: 32, .. })));
-}
-
-/// A whole file of version 2, as far as its header goes: where the header ends, and where its crc is.
-fn of_a_later_version(file: &[u8], covered: usize) -> Vec<u8> {
-    let mut newer = file.to_vec();
-    newer[8] = 2;
-    let crc = crc32fast::hash(&newer[..covered]);
-    newer[covered..covered + 4].copy_from_slice(&crc.to_le_bytes());
-    newer
-}
-
-#[test]
-fn what_is_missing_foreign_or_newer_is_named() {
-    let (folder, messages) = long_journal();
-    let all = files(folder.path());
-    let (name, content) = &all[1];
-    let (segment, segment_content) = &all[all.len() - 2];
-    assert!(name.ends_with(".sealed") && segment.ends_with(".segment"));
-    let check = |told| check(folder.path(), &messages, told);
-    let path = |name: &str| folder.path().join(name);
-
-    fs::rename(path(name), path("notes.txt")).unwrap();
-    let refused = check("foreign");
-    assert!(matches!(refused, Some(OpenError::Foreign { file }) if file == "notes.txt"));
-
-    fs::remove_file(path("notes.txt")).unwrap();
-    let refused = check("a sealed segment is missing");
-    assert!(matches!(refused, Some(OpenError::Missing { file }) if file == *name));
-
-    fs::write(path(name), of_a_later_version(content, 60)).unwrap();
-    let refused = check("a newer sealed segment");
-    assert!(matches!(refused, Some(OpenError::Version { file, version: 2 }) if file == *name));
-
-    fs::write(path(name), content).unwrap();
-    fs::remove_file(path(segment)).unwrap();
-    let refused = check("a segment is missing");
-    assert!(matches!(refused, Some(OpenError::Missing { file }) if file == *segment));
-
-    fs::write(path(segment), of_a_later_version(segment_content, 28)).unwrap();
-    let refused = check("a newer segment");
-    assert!(matches!(refused, Some(OpenError::Version { file, version: 2 }) if file == *segment));
-
-    fs::write(path(segment), segment_content).unwrap();
-    let unfinished = [format!("{FIRST}.new"), format!("{FIRST_SEALED}.new")];
-    for name in &unfinished {
-        fs::write(path(name), b"half a header").unwrap();
+    let mut lookalike = Vec::new();
+    lookalike.extend_from_slice(&900_000_u32.to_le_bytes());
+    lookalike.extend_from_slice(&[0; 4]);
+    lookalike.extend_from_slice(&5_u64.to_le_bytes());
+    lookalike.extend_from_slice(&[0; 8]);
+    lookalike.extend_from_slice(&[6, 1, b'k']); // a command that drops a log
+    let begin = 200;
+    for place in bytes[begin..100_000].chunks_exact_mut(lookalike.len()) {
+        place.copy_from_slice(&lookalike);
     }
-    assert!(check("unfinished").is_none());
-    assert!(unfinished.iter().all(|name| !path(name).exists()));
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(open(folder.path()), Err(OpenError::Damaged { .. })));
 }
 
 #[test]
-fn a_start_without_any_segment_is_refused_if_there_were_some() {
-    let (folder, messages) = journal(45);
-    for (name, _) in files(folder.path()) {
-        if name.ends_with(".segment") {
-            fs::remove_file(folder.path().join(name)).unwrap();
+fn a_file_of_another_journal_is_refused_wherever_it_lies() {
+    let folder = journal(60);
+    let elsewhere = TempDir::new().unwrap();
+    {
+        let files = RealFiles::open(elsewhere.path()).unwrap();
+        let other = Identity::new([7; 16]);
+        let (mut engine, _) = options(SEGMENT_BYTES).open_files(files, other, now(1_000)).unwrap();
+        for n in 0..60 {
+            engine.append("k", format!("record {n}").as_bytes()).unwrap();
+            engine.sync(now(1_000)).unwrap();
         }
     }
-    let refused = check(folder.path(), &messages, "no segment");
-    assert!(matches!(refused, Some(OpenError::Missing { .. })), "{refused:?}");
+    let all = files(folder.path());
+    for (name, _) in all.iter().filter(|(name, _)| !is(name, ".new")) {
+        restore(folder.path(), &all);
+        fs::copy(elsewhere.path().join(name), folder.path().join(name)).unwrap();
+        let refused = open(folder.path()).unwrap_err();
+        assert!(matches!(refused, OpenError::OtherJournal { .. }), "{name}: {refused}");
+    }
 }
 
-/// The process ended between the sealed segment's new name and the end of what it replaces.
 #[test]
-fn a_segment_that_was_sealed_already_is_removed() {
-    let (folder, messages) = journal(10);
-    let segment = fs::read(folder.path().join(FIRST)).unwrap();
-    let (mut engine, _) = open(folder.path()).unwrap();
-    while folder.path().join(FIRST).exists() {
-        engine.send("other", &[7; 50]).unwrap();
-        engine.sync().unwrap();
+fn what_is_missing_foreign_or_of_another_version_is_named() {
+    let folder = journal(60);
+    let all = files(folder.path());
+    let remaining: Vec<_> = all.iter().filter(|(name, _)| !is(name, ".new")).collect();
+    for (index, (name, _)) in remaining.iter().enumerate() {
+        restore(folder.path(), &all);
+        fs::remove_file(folder.path().join(name)).unwrap();
+        let opened = open(folder.path());
+        // What cannot be missed: the first sorted segment, as if retention had removed it, and the last segment, if
+        // there is one before it.
+        let cannot_be_missed =
+            index == 0 || (index + 1 == remaining.len() && is(&remaining[index - 1].0, ".wal"));
+        assert!(
+            cannot_be_missed || matches!(opened, Err(OpenError::Missing { .. })),
+            "{name}: {opened:?}"
+        );
+    }
+    for foreign in ["x", "7.wal", "00000000000000000000-7.sorted", "x.new"] {
+        restore(folder.path(), &all);
+        fs::write(folder.path().join(foreign), "").unwrap();
+        let refused = open(folder.path()).unwrap_err();
+        assert!(matches!(&refused, OpenError::Foreign { file } if file == foreign), "{refused}");
+    }
+    for old in ["00000000000000000000.segment", "00000000000000000000.sealed"] {
+        restore(folder.path(), &[]);
+        fs::write(folder.path().join(old), "").unwrap();
+        let refused = open(folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("straum 0.1"), "{refused}");
+    }
+    for (name, good) in [&all[0], all.last().unwrap()] {
+        restore(folder.path(), &all);
+        let mut newer = good.clone();
+        newer[8] = 3;
+        let crc = crc32fast::hash(&newer[..60]);
+        newer[60..64].copy_from_slice(&crc.to_le_bytes());
+        fs::write(folder.path().join(name), newer).unwrap();
+        let refused = open(folder.path()).unwrap_err();
+        let expected = matches!(&refused, OpenError::Version { file, version: 3 } if file == name);
+        assert!(expected, "{refused}");
+    }
+}
+
+#[test]
+fn an_empty_folder_becomes_a_journal_only_if_asked() {
+    let folder = TempDir::new().unwrap();
+    let existing = Options::default();
+    assert!(matches!(existing.open(folder.path()), Err(OpenError::NoJournal)));
+    let nowhere = folder.path().join("not mounted");
+    assert!(matches!(existing.open(&nowhere), Err(OpenError::NoJournal)));
+    assert!(!nowhere.exists());
+    let (mut engine, found) = existing.create(true).open(&nowhere).unwrap();
+    assert!(found.created);
+    engine.append("k", b"m").unwrap();
+    engine.sync(now(1_000)).unwrap();
+    drop(engine);
+    assert!(!existing.open(&nowhere).unwrap().1.created);
+}
+
+#[test]
+fn impossible_options_are_errors() {
+    let folder = TempDir::new().unwrap();
+    for segment_bytes in [0, 255, (1 << 30) + 1, u32::MAX] {
+        let refused = options(segment_bytes).open(folder.path()).unwrap_err();
+        assert!(matches!(refused, OpenError::Options(_)), "{refused}");
+    }
+}
+
+/// A crash between the name of a sorted segment and the removal of its source leaves both. If the copy is not what was
+/// written, the source is used.
+#[test]
+fn a_sorted_segment_that_is_not_whole_gives_way_to_its_source() {
+    let before = (5..40).map(journal).find(|folder| {
+        let all = files(folder.path());
+        all.iter().filter(|(name, _)| is(name, ".wal")).count() == 2
+            && all.iter().all(|(name, _)| !is(name, ".sorted"))
+    });
+    let before = before.unwrap();
+    let sources = files(before.path());
+    let (mut engine, _) = open(before.path()).unwrap();
+    let records = log(&engine).unwrap();
+    for _ in 0..500 {
+        engine.sync(now(1_000)).unwrap();
     }
     drop(engine);
-    fs::write(folder.path().join(FIRST), segment).unwrap();
-    assert!(check(folder.path(), &messages, "sealed already").is_none());
-    assert!(!folder.path().join(FIRST).exists());
+    let sorted = files(before.path()).into_iter().find(|(name, _)| name == FIRST_SORTED).unwrap();
+    for damage in [false, true] {
+        restore(before.path(), &sources);
+        let mut bytes = sorted.1.clone();
+        bytes[100] ^= u8::from(damage);
+        fs::write(before.path().join(FIRST_SORTED), bytes).unwrap();
+        let (mut engine, _) = open(before.path()).unwrap();
+        assert_eq!(log(&engine).unwrap(), records);
+        let remarks = engine.remarks();
+        assert_eq!(remarks.len(), usize::from(damage), "{remarks:?}");
+        drop(engine);
+        let names: Vec<_> = files(before.path()).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.contains(&FIRST_SORTED.to_owned()), !damage, "{names:?}");
+        assert_eq!(names.contains(&FIRST.to_owned()), damage, "{names:?}");
+    }
+}
+
+#[test]
+fn a_request_larger_than_a_segment_is_refused_and_the_largest_is_taken() {
+    let folder = TempDir::new().unwrap();
+    let (mut engine, _) = open(folder.path()).unwrap();
+    // The headers, the kind, the key and two lengths.
+    let largest = vec![7; SEGMENT_BYTES as usize - 64 - 24 - 1 - 2 - 2];
+    let refused = engine.append("k", &[&largest[..], b"x"].concat()).unwrap_err();
+    assert!(matches!(refused, Refused::TooLarge { what: "request", .. }), "{refused}");
+    assert_eq!(engine.append("k", &largest).unwrap(), 0);
+    assert_eq!(engine.append("k", &largest).unwrap(), 1);
+    engine.sync(now(1_000)).unwrap();
+    assert_eq!(log(&engine).unwrap().len(), 2);
 }

@@ -42,7 +42,32 @@ fn dependencies(name: &str) -> Vec<String> {
 #[test]
 fn the_engine_depends_on_files_a_checksum_and_maps_and_nothing_else() {
     for name in dependencies("straum") {
-        assert!(["crc32fast", "foldhash", "indexmap", "rustix"].contains(&name.as_str()), "{name}");
+        assert!(
+            ["crc32fast", "foldhash", "hashbrown", "rustix"].contains(&name.as_str()),
+            "{name}"
+        );
+    }
+}
+
+/// Only whoever asks `system.rs` or the files knows of a clock, of chance or of the operating system.
+#[test]
+fn the_engine_asks_for_the_time_and_for_chance_in_one_place() {
+    let mut files = Vec::new();
+    rust_files(&crates().join("straum/src"), &mut files);
+    for file in files {
+        let path = file.to_string_lossy();
+        if ["system.rs", "files/real.rs", "handle.rs", "tests"]
+            .iter()
+            .any(|name| path.contains(name))
+        {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        for word in
+            ["std::time", "std::fs", "std::net", "std::thread", "serde", "rustix", "getrandom"]
+        {
+            assert!(!text.contains(word) || path.contains("options.rs"), "{path}: {word}");
+        }
     }
 }
 

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use straum::Offset;
-use straum::shared::Token;
+use straum::{Offset, Token};
 
-use crate::request::Message;
+use crate::request::Request;
 
 /// How long a client waits for its answer, in nanoseconds, less the time that the answer may be on its way.
 /// A client of Maelstrom is gone after 5 s, and a node that writes to one that is gone is not heard any
@@ -39,8 +38,8 @@ pub(super) enum Question {
 }
 
 impl Waiting {
-    pub(super) fn new(now_ns: u64, message: &Message<'_>, question: Question) -> Self {
-        let Message { src, msg_id, .. } = message;
+    pub(super) fn new(now_ns: u64, request: &Request<'_>, question: Question) -> Self {
+        let Request { src, msg_id, .. } = request;
         let until_ns = now_ns.saturating_add(LATE_NS);
         Self { dest: (*src).into(), msg_id: (*msg_id).into(), question, until_ns }
     }

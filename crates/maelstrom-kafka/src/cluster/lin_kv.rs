@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use straum::shared::{GetAnswer, Member, Place, PutAnswer};
+use straum::shared::{GetAnswer, Member, PutAnswer, StorePlace};
 
 use super::server_line::{Answer, encode};
 
@@ -29,9 +29,9 @@ pub(super) struct LinKv {
 
 #[derive(Clone, Copy, Debug)]
 enum Open {
-    Put(Place),
+    Put(StorePlace),
     /// With when it was asked.
-    Get(Place, u64),
+    Get(StorePlace, u64),
 }
 
 impl LinKv {
@@ -41,7 +41,7 @@ impl LinKv {
         Self { last_msg_id: instance >> 12, open: BTreeMap::new() }
     }
 
-    pub(super) fn put(&mut self, src: &str, place: Place, bytes: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn put(&mut self, src: &str, place: StorePlace, bytes: &[u8], out: &mut Vec<u8>) {
         let key = key(place);
         let value = encode(bytes);
         // What is compared with is empty, and no value is.
@@ -51,7 +51,21 @@ impl LinKv {
         self.ask(src, Open::Put(place), &fields, out);
     }
 
-    pub(super) fn get(&mut self, now_ns: u64, src: &str, place: Place, out: &mut Vec<u8>) {
+    /// No answer is listened to.
+    pub(super) fn replace(
+        &mut self,
+        src: &str,
+        place: StorePlace,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) {
+        let (key, value) = (key(place), encode(bytes));
+        self.last_msg_id += 1;
+        let fields = format!(r#""type":"write","key":"{key}","value":"{value}""#);
+        write_request(src, &fields, self.last_msg_id, out);
+    }
+
+    pub(super) fn get(&mut self, now_ns: u64, src: &str, place: StorePlace, out: &mut Vec<u8>) {
         let fields = format!(r#""type":"read","key":"{}""#, key(place));
         self.ask(src, Open::Get(place, now_ns), &fields, out);
     }
@@ -63,12 +77,7 @@ impl LinKv {
         if self.open.len() > MOST_OPEN {
             self.open.pop_first();
         }
-        // Nothing can fail here: a `Vec` takes every byte.
-        writeln!(
-            out,
-            r#"{{"src":{src},"dest":"{ADDRESS}","body":{{{fields},"msg_id":{msg_id}}}}}"#
-        )
-        .ok();
+        write_request(src, fields, msg_id, out);
     }
 
     /// Tells the member what became of its request.
@@ -95,10 +104,16 @@ impl LinKv {
     }
 }
 
+fn write_request(src: &str, fields: &str, msg_id: u64, out: &mut Vec<u8>) {
+    // Nothing can fail here: a `Vec` takes every byte.
+    writeln!(out, r#"{{"src":{src},"dest":"{ADDRESS}","body":{{{fields},"msg_id":{msg_id}}}}}"#)
+        .ok();
+}
+
 /// The key of a place, without anything that JSON would escape.
-fn key(place: Place) -> String {
+fn key(place: StorePlace) -> String {
     match place {
-        Place::Entry(position) => format!("straum/entry/{position}"),
-        Place::Run(run) => format!("straum/run/{run}"),
+        StorePlace::Entry(position) => format!("straum/entry/{position}"),
+        StorePlace::Run(run) => format!("straum/run/{run}"),
     }
 }

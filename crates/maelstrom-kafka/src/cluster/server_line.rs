@@ -7,10 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use straum::shared::Peer;
-use straum::shared::format::Message;
+use straum::shared::{Peer, kind_of};
 
 use super::lin_kv;
+use crate::json::fields::{Json, Text};
 
 /// A line that no client wrote.
 #[derive(Debug)]
@@ -34,10 +34,23 @@ pub(super) struct Answer {
     pub(super) value: Vec<u8>,
 }
 
-#[derive(Deserialize)]
-struct Src<'a> {
-    #[serde(borrow)]
-    src: Cow<'a, str>,
+/// Who wrote a line that no client wrote.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sender {
+    LinKv,
+    Peer(Peer),
+}
+
+impl Sender {
+    /// The one that is called so, in JSON; none if neither `lin-kv` nor one of `peers` is.
+    pub(super) fn named(src: Json<'_>, peers: &[String]) -> Option<Self> {
+        let Text(name) = serde_json::from_slice(src).ok()?;
+        if name == lin_kv::ADDRESS {
+            return Some(Self::LinKv);
+        }
+        let number = peers.iter().position(|peer| *peer == name)?;
+        Some(Self::Peer(Peer(u32::try_from(number).ok()?)))
+    }
 }
 
 #[derive(Deserialize)]
@@ -59,25 +72,22 @@ struct Body<'a> {
 }
 
 impl ServerLine {
-    /// Reads a line; none if neither `lin-kv` nor one of `peers` wrote it.
-    pub(super) fn read(line: &[u8], peers: &[String]) -> Option<Self> {
-        let Src { src } = serde_json::from_slice(line).ok()?;
-        if src == lin_kv::ADDRESS {
-            return Some(Self::understand(line, |body| {
+    /// Reads a line of this sender.
+    pub(super) fn read(sender: Sender, line: &[u8]) -> Self {
+        match sender {
+            Sender::LinKv => Self::understand(line, |body| {
                 let in_reply_to = body.in_reply_to.ok_or("it answers nothing")?;
                 let value =
                     body.value.and_then(|value| decode_json(value.get())).unwrap_or_default();
                 let (kind, code) = (body.kind.into(), body.code);
                 Ok(Self::Answer(Answer { in_reply_to, kind, code, value }))
-            }));
+            }),
+            Sender::Peer(peer) => Self::understand(line, |body| {
+                let text = body.bytes.ok_or("it holds no bytes")?;
+                let bytes = decode(&text).ok_or("its bytes are not base64")?;
+                Ok(Self::Peer { peer, bytes })
+            }),
         }
-        let number = peers.iter().position(|peer| *peer == src)?;
-        let peer = Peer(u32::try_from(number).ok()?);
-        Some(Self::understand(line, |body| {
-            let text = body.bytes.ok_or("it holds no bytes")?;
-            let bytes = decode(&text).ok_or("its bytes are not base64")?;
-            Ok(Self::Peer { peer, bytes })
-        }))
     }
 
     fn understand(line: &[u8], read: impl FnOnce(Body<'_>) -> Result<Self, &'static str>) -> Self {
@@ -90,20 +100,14 @@ impl ServerLine {
 
 /// Appends a line to a peer. `src` and `dest` are JSON already.
 pub(super) fn write_to_peer(src: &str, dest: &str, bytes: &[u8], out: &mut Vec<u8>) {
-    let (kind, text) = (kind_of(bytes), encode(bytes));
+    // The type is for whoever looks at the network.
+    let (kind, text) = (kind_of(bytes).unwrap_or("other"), encode(bytes));
     // Nothing can fail here: a `Vec` takes every byte.
-    writeln!(out, r#"{{"src":{src},"dest":{dest},"body":{{"type":"{kind}","bytes":"{text}"}}}}"#)
-        .ok();
-}
-
-/// The type of a message to a peer, for whoever looks at the network.
-fn kind_of(bytes: &[u8]) -> &'static str {
-    match Message::read(bytes) {
-        Ok(Message::Tell { .. }) => "straum_tell",
-        Ok(Message::Forward(_)) => "straum_forward",
-        Ok(Message::Alive) => "straum_alive",
-        Err(_) => "straum",
-    }
+    writeln!(
+        out,
+        r#"{{"src":{src},"dest":{dest},"body":{{"type":"straum_{kind}","bytes":"{text}"}}}}"#
+    )
+    .ok();
 }
 
 /// Bytes as text that JSON need not escape.

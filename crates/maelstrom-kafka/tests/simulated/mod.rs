@@ -9,8 +9,8 @@ mod adapter;
 use std::fmt::Write;
 use std::path::Path;
 
-use maelstrom_kafka::ClusterNode;
-use straum::shared::{Bug, Member};
+use maelstrom_kafka::{ClusterNode, Life};
+use straum::shared::Pacing;
 use straum_check::cluster::simulated::Simulated;
 use straum_check::fault;
 use straum_check::history;
@@ -22,6 +22,7 @@ use straum_check::run::{Record, Settings, run};
 use straum_check::time::{MILLISECOND, SECOND};
 
 use adapter::Adapter;
+pub(crate) use adapter::Lie;
 
 /// How many bytes of messages a poll may return.
 const MAX_POLL_BYTES: u64 = 4 << 20;
@@ -63,19 +64,16 @@ pub(crate) const FAULTS: [fault::Kind; 4] =
     [fault::Kind::Partition, fault::Kind::Kill, fault::Kind::Pause, fault::Kind::Service];
 
 /// Runs a cluster.
-pub(crate) fn simulate(settings: &Settings, bug: Option<Bug>) -> Record {
+pub(crate) fn simulate(settings: &Settings, lie: Option<Lie>) -> Record {
     let mut lives = settings.seed << 32;
     let mut cluster = Simulated::new(settings.node_count, move |_| {
         lives += 1;
         // Spread as random numbers are.
         let instance = lives.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Box::new(Adapter(ClusterNode::with_member(MAX_POLL_BYTES, instance, move |of, now_ns| {
-            let mut member = Member::new(of, now_ns);
-            if let Some(bug) = bug {
-                member.plant(bug);
-            }
-            member
-        })))
+        let identity = u128::from(instance).to_le_bytes();
+        let pacing = Pacing::default();
+        let node = Life { instance, identity, began_at_ms: 1_000_000, pacing };
+        Box::new(Adapter::new(ClusterNode::new(MAX_POLL_BYTES, node), lie))
     });
     run(settings, &mut cluster, &mut ()).unwrap()
 }

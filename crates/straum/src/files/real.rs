@@ -4,11 +4,11 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, FallocateFlags, FlockOperation, Mode, OFlags, fallocate, flock, openat, renameat,
-    unlinkat,
+    Advice, AtFlags, Dir, DirEntry, FallocateFlags, FileType, FlockOperation, Mode, OFlags,
+    fadvise, fallocate, flock, openat, renameat, statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -17,8 +17,7 @@ use super::{File, Files};
 /// A folder on the disk, locked for as long as this lives.
 #[derive(Debug)]
 pub struct RealFiles {
-    path: PathBuf,
-    /// Locked.
+    /// Locked. Everything goes by this handle, and never by a path, which may come to lead elsewhere.
     folder: fs::File,
 }
 
@@ -31,10 +30,9 @@ impl RealFiles {
     /// [`ErrorKind::WouldBlock`] if the folder is in use already, and others of the file system.
     pub fn open(folder: &Path) -> io::Result<Self> {
         make_folder(folder)?;
-        let path = folder.to_owned();
-        let folder = fs::File::open(folder)?;
-        lock(&folder, &path)?;
-        Ok(Self { path, folder })
+        let handle = fs::File::open(folder)?;
+        lock(&handle, folder)?;
+        Ok(Self { folder: handle })
     }
 }
 
@@ -88,6 +86,18 @@ fn reserve(file: &fs::File, size_bytes: u64) -> io::Result<()> {
 }
 
 impl RealFiles {
+    /// Some file systems do not say in a folder's entry what it is.
+    fn is_folder(&self, entry: &DirEntry) -> io::Result<bool> {
+        let file_type = match entry.file_type() {
+            FileType::Unknown => {
+                let found = statat(&self.folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(found.st_mode)
+            }
+            known => known,
+        };
+        Ok(file_type == FileType::Directory)
+    }
+
     fn open_file(&self, name: &str, flags: OFlags) -> io::Result<fs::File> {
         let flags = flags | OFlags::RDWR | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
@@ -100,9 +110,9 @@ impl Files for RealFiles {
 
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
+        for entry in Dir::read_from(&self.folder)? {
             let entry = entry?;
-            if !entry.file_type()?.is_dir() {
+            if !self.is_folder(&entry)? {
                 names.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
@@ -150,6 +160,23 @@ impl File for RealFile {
 
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all_at(bytes, at)
+    }
+
+    fn extend(&mut self, size_bytes: u64) -> io::Result<()> {
+        let before_bytes = self.size_bytes()?;
+        if size_bytes <= before_bytes {
+            return Ok(());
+        }
+        reserve(&self.0, size_bytes).inspect_err(|_| {
+            self.0.set_len(before_bytes).ok(); // What was added is of no use, and no harm.
+        })
+    }
+
+    fn forget_cached(&self) -> io::Result<()> {
+        match fadvise(&self.0, 0, None, Advice::DontNeed) {
+            Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -244,6 +271,10 @@ mod tests {
         other.create("a", 1).unwrap();
         files.create("a", 2).unwrap();
         files.rename("a", "b").unwrap();
+        assert_eq!(
+            (files.names().unwrap(), other.names().unwrap()),
+            (vec!["b".into()], vec!["a".into()])
+        );
         assert_eq!(fs::metadata(path.join("a")).unwrap().len(), 1);
         assert_eq!(fs::metadata(elsewhere.join("b")).unwrap().len(), 2);
     }
@@ -256,6 +287,23 @@ mod tests {
             return; // the temporary folder is on a file system that cannot reserve
         }
         assert!(file.0.metadata().unwrap().blocks() * 512 >= 1 << 20);
+    }
+
+    #[test]
+    fn a_file_that_is_extended_has_what_was_in_it_and_zeros_behind() {
+        let (_folder, files) = folder();
+        let mut file = files.create("a", 0).unwrap();
+        file.extend(3).unwrap();
+        file.write_at(0, b"abc").unwrap();
+        file.extend(5).unwrap();
+        file.extend(4).unwrap();
+        file.sync().unwrap();
+        file.forget_cached().unwrap();
+        let mut all = [1; 5];
+        file.read_at(0, &mut all).unwrap();
+        assert_eq!((file.size_bytes().unwrap(), &all), (5, b"abc\0\0"));
+        assert!(file.extend(u64::MAX).is_err());
+        assert_eq!(file.size_bytes().unwrap(), 5);
     }
 
     #[test]

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::answers::{Asked, StoreTimes};
+use super::fences::{Fences, Why};
 use super::runs::RUN_ENTRIES;
-use super::{Effect, Place, Token};
+use super::{Effect, StorePlace, Token};
 use crate::Position;
 
 /// How many entries are asked for at once, at most.
@@ -22,20 +23,23 @@ const MOST_ENTRIES: u64 = 64;
 /// How many runs are asked for at once, at most.
 const MOST_RUNS: u64 = 16;
 
-/// How many entries are kept that came before those before them. The rest is read when its time comes.
-const MOST_KEPT: usize = 2048;
+/// So many bytes are kept of entries that came before those before them (16 MiB). The rest is read when its time
+/// comes.
+const KEPT_BYTES: usize = 16 << 20;
 
 #[derive(Debug)]
 pub(super) struct Fetch {
     /// Entries that wait for those before them.
     learnt: BTreeMap<Position, Arc<[u8]>>,
+    /// Invariant: the bytes of all of them.
+    learnt_bytes: usize,
     /// All entries before this position exist, as far as we know, and since when we do.
     known_end: Position,
     known_since_ns: u64,
     /// Since when the next entry is known to exist and is not here.
     behind_since_ns: Option<u64>,
-    asked: BTreeMap<Place, Asked>,
-    fences: Vec<Fence>,
+    asked: BTreeMap<StorePlace, Asked>,
+    fences: Fences,
     /// How many entries and runs are asked for at once: more as long as they are found.
     entries_at_once: u64,
     runs_at_once: u64,
@@ -45,36 +49,20 @@ pub(super) struct Fetch {
     pub(super) look: bool,
 }
 
-#[derive(Debug)]
-struct Fence {
-    why: Why,
-    since_ns: u64,
-    /// A position that was found absent since then, the lowest.
-    bound: Option<Position>,
-}
-
-/// Who waits for a fence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// The node has just started.
-    Start,
-    /// The node has fallen behind.
-    CatchUp,
-    /// It has heard nothing for a while, and somebody reads from it.
-    Refresh,
-    /// This reader wants to see everything.
-    Reader(Token),
+fn bytes_of(entries: &BTreeMap<Position, Arc<[u8]>>) -> usize {
+    entries.values().map(|entry| entry.len()).sum()
 }
 
 impl Fetch {
     pub(super) fn new() -> Self {
         Self {
             learnt: BTreeMap::new(),
+            learnt_bytes: 0,
             known_end: 0,
             known_since_ns: 0,
             behind_since_ns: None,
             asked: BTreeMap::new(),
-            fences: Vec::new(),
+            fences: Fences::default(),
             entries_at_once: 1,
             runs_at_once: 1,
             missing_run: None,
@@ -84,19 +72,18 @@ impl Fetch {
 
     /// Sets a fence. A node waits for one of its own kind only once.
     pub(super) fn fence(&mut self, why: Why, now_ns: u64) {
-        let again = !matches!(why, Why::Reader(_)) && self.stands(why);
-        if !again {
-            self.fences.push(Fence { why, since_ns: now_ns, bound: None });
+        if !self.fences.stands(why) {
+            self.fences.set(why, now_ns);
         }
     }
 
     /// Nobody waits for this fence any more.
     pub(super) fn forget(&mut self, token: Token) {
-        self.fences.retain(|fence| fence.why != Why::Reader(token));
+        self.fences.forget(token);
     }
 
     pub(super) fn stands(&self, why: Why) -> bool {
-        self.fences.iter().any(|fence| fence.why == why)
+        self.fences.stands(why)
     }
 
     /// Whether a fence makes us read on until nothing is found.
@@ -106,8 +93,7 @@ impl Fetch {
 
     /// Takes down the fences that nothing is missing for any more.
     pub(super) fn fallen(&mut self, next: Position) -> Vec<Why> {
-        let falls = |fence: &mut Fence| fence.bound.is_some_and(|bound| bound <= next);
-        let fallen: Vec<_> = self.fences.extract_if(.., falls).map(|fence| fence.why).collect();
+        let fallen = self.fences.fallen(next);
         if self.fences.is_empty() {
             self.entries_at_once = 1;
             self.runs_at_once = 1;
@@ -129,27 +115,28 @@ impl Fetch {
     fn does_not_exist(&mut self, position: Position, asked_at_ns: u64) {
         if self.known_end > position && self.known_since_ns <= asked_at_ns {
             self.known_end = position;
-            self.learnt.split_off(&position);
+            let wrong = self.learnt.split_off(&position);
+            self.learnt_bytes -= bytes_of(&wrong);
         }
     }
 
     /// An entry has come.
     pub(super) fn learn(&mut self, position: Position, next: Position, entry: &[u8], now_ns: u64) {
         self.exists(position, now_ns);
-        if position == next || (position > next && self.learnt.len() < MOST_KEPT) {
-            self.learnt.entry(position).or_insert_with(|| entry.into());
+        let has_room = self.learnt_bytes + entry.len() <= KEPT_BYTES;
+        if (position == next || (position > next && has_room))
+            && !self.learnt.contains_key(&position)
+        {
+            self.learnt_bytes += entry.len();
+            self.learnt.insert(position, entry.into());
         }
     }
 
     pub(super) fn take(&mut self, position: Position) -> Option<Arc<[u8]>> {
         let taken = self.learnt.remove(&position)?;
+        self.learnt_bytes -= taken.len();
         self.behind_since_ns = None;
         Some(taken)
-    }
-
-    /// Breaks a rule: any entry that has come.
-    pub(super) fn take_any(&mut self) -> Option<Arc<[u8]>> {
-        self.learnt.pop_first().map(|(_, entry)| entry)
     }
 
     pub(super) fn is_behind(&self, next: Position) -> bool {
@@ -162,27 +149,27 @@ impl Fetch {
     }
 
     /// An answer came, whatever it was: the question is no longer open. None if it was not.
-    fn close(&mut self, place: Place, now_ns: u64, store: &mut StoreTimes) -> Option<Asked> {
+    fn close(&mut self, place: StorePlace, now_ns: u64, store: &mut StoreTimes) -> Option<Asked> {
         let asked = self.asked.remove(&place)?;
         store.answered(&asked, now_ns);
         Some(asked)
     }
 
     pub(super) fn found_entry(&mut self, at: Position, now_ns: u64, store: &mut StoreTimes) {
-        if self.close(Place::Entry(at), now_ns, store).is_some() {
+        if self.close(StorePlace::Entry(at), now_ns, store).is_some() {
             self.entries_at_once = (2 * self.entries_at_once).min(MOST_ENTRIES);
         }
     }
 
     pub(super) fn found_run(&mut self, run: u64, now_ns: u64, store: &mut StoreTimes) {
-        if self.close(Place::Run(run), now_ns, store).is_some() {
+        if self.close(StorePlace::Run(run), now_ns, store).is_some() {
             self.runs_at_once = (2 * self.runs_at_once).min(MOST_RUNS);
         }
     }
 
     pub(super) fn absent(
         &mut self,
-        place: Place,
+        place: StorePlace,
         asked_at_ns: u64,
         now_ns: u64,
         store: &mut StoreTimes,
@@ -191,19 +178,20 @@ impl Fetch {
             return;
         }
         match place {
-            Place::Run(run) => {
-                self.missing_run = Some(self.missing_run.map_or(run, |other| other.min(run)));
-            }
-            Place::Entry(position) => {
+            StorePlace::Run(run) => self.absent_run(run),
+            StorePlace::Entry(position) => {
                 self.does_not_exist(position, asked_at_ns);
-                for fence in self.fences.iter_mut().filter(|f| f.since_ns <= asked_at_ns) {
-                    fence.bound = Some(fence.bound.map_or(position, |other| other.min(position)));
-                }
+                self.fences.bound(asked_at_ns, position);
             }
         }
     }
 
-    pub(super) fn failed(&mut self, place: Place, now_ns: u64, store: &mut StoreTimes) {
+    /// A run has no entries any more.
+    pub(super) fn absent_run(&mut self, run: u64) {
+        self.missing_run = Some(self.missing_run.map_or(run, |other| other.min(run)));
+    }
+
+    pub(super) fn failed(&mut self, place: StorePlace, now_ns: u64, store: &mut StoreTimes) {
         if let Some(asked) = self.asked.get_mut(&place) {
             store.failed(asked, now_ns);
         }
@@ -239,10 +227,12 @@ impl Fetch {
     }
 
     fn drop_useless(&mut self, next: Position) {
-        self.learnt = self.learnt.split_off(&next);
+        let needed = self.learnt.split_off(&next);
+        self.learnt_bytes -= bytes_of(&self.learnt);
+        self.learnt = needed;
         self.asked.retain(|place, _| match place {
-            Place::Entry(position) => *position >= next,
-            Place::Run(run) => (run + 1) * RUN_ENTRIES > next,
+            StorePlace::Entry(position) => *position >= next,
+            StorePlace::Run(run) => (run + 1) * RUN_ENTRIES > next,
         });
         self.missing_run = self.missing_run.filter(|run| (run + 1) * RUN_ENTRIES > next);
     }
@@ -257,7 +247,7 @@ impl Fetch {
     }
 
     /// What is to be asked for now.
-    fn wanted(&mut self, next: Position, gap: bool) -> Vec<Place> {
+    fn wanted(&mut self, next: Position, gap: bool) -> Vec<StorePlace> {
         let mut wanted = self.wanted_runs(next);
         let gap_end = if gap { self.known_end.min(next + MOST_ENTRIES) } else { next };
         let look_end = next + u64::from(std::mem::take(&mut self.look));
@@ -266,12 +256,12 @@ impl Fetch {
             if *position < look_end {
                 return false; // Our proposal waits for it, and asks once.
             }
-            let run = Place::Run(position / RUN_ENTRIES);
+            let run = StorePlace::Run(position / RUN_ENTRIES);
             wanted.contains(&run) || self.asked.contains_key(&run)
         };
         let entries = (next..end)
             .filter(|position| !self.learnt.contains_key(position) && !in_run(position))
-            .map(Place::Entry)
+            .map(StorePlace::Entry)
             .filter(|place| !self.asked.contains_key(place));
         let entries: Vec<_> = entries.collect();
         wanted.extend(entries);
@@ -280,11 +270,10 @@ impl Fetch {
 
     /// How far the fences make us read.
     fn fence_end(&self, next: Position) -> Position {
-        let ends = self.fences.iter().map(|fence| fence.bound.unwrap_or(Position::MAX));
-        ends.max().map_or(next, |end| end.min(next + self.entries_at_once))
+        self.fences.end().map_or(next, |end| end.min(next + self.entries_at_once))
     }
 
-    fn wanted_runs(&self, next: Position) -> Vec<Place> {
+    fn wanted_runs(&self, next: Position) -> Vec<StorePlace> {
         let far = self.stands(Why::Start)
             || (!self.fences.is_empty()
                 && (self.entries_at_once == MOST_ENTRIES || self.behind_by(next) > RUN_ENTRIES));
@@ -299,7 +288,7 @@ impl Fetch {
         };
         (first..end)
             .filter(|run| !known(*run))
-            .map(Place::Run)
+            .map(StorePlace::Run)
             .filter(|place| !self.asked.contains_key(place))
             .collect()
     }

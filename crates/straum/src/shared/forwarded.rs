@@ -5,26 +5,27 @@ use std::sync::Arc;
 
 use super::applied::Applied;
 use super::format::Batch;
-use super::planted::Planted;
 use crate::Position;
 
 /// An entry is closed before it outgrows this, in bytes, unless its first batch alone is larger.
 const ENTRY_BYTES: usize = 256 * 1024;
 
-/// How many batches are kept at most: more than there are nodes that live. One that is dropped costs its
+/// So many bytes of batches are kept at most, or one batch (16 MiB): the oldest goes. One that is dropped costs its
 /// sender some patience.
-const MOST_BATCHES: usize = 256;
+const KEPT_BYTES: usize = 16 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     /// In the order in which they came.
     batches: Vec<Held>,
+    /// Invariant: the bytes of all of them.
+    size_bytes: usize,
 }
 
 #[derive(Debug)]
 struct Held {
     instance: u64,
-    seq: u64,
+    number: u64,
     bytes: Arc<[u8]>,
 }
 
@@ -34,22 +35,29 @@ impl Pool {
     }
 
     /// Takes a batch in, unless it is known.
-    pub(super) fn add(&mut self, batch: &Batch<'_>, applied: &Applied, planted: &Planted) {
-        let Batch { instance, seq, .. } = *batch;
-        let known = |one: &Held| one.instance == instance && one.seq >= seq;
-        if !applied.lacks(batch, planted) || self.batches.iter().any(known) {
+    pub(super) fn add(&mut self, batch: &Batch<'_>, applied: &Applied) {
+        let Batch { instance, number, .. } = *batch;
+        let known = |one: &Held| one.instance == instance && one.number >= number;
+        if applied.has(instance, number) || self.batches.iter().any(known) {
             return;
         }
-        self.batches.retain(|one| one.instance != instance);
-        if self.batches.len() == MOST_BATCHES {
-            self.batches.remove(0);
+        self.retain(|one| one.instance != instance);
+        let bytes: Arc<[u8]> = batch.to_bytes().into();
+        while self.size_bytes + bytes.len() > KEPT_BYTES && !self.batches.is_empty() {
+            self.size_bytes -= self.batches.remove(0).bytes.len();
         }
-        self.batches.push(Held { instance, seq, bytes: batch.to_bytes().into() });
+        self.size_bytes += bytes.len();
+        self.batches.push(Held { instance, number, bytes });
     }
 
     /// Drops what has taken effect.
     pub(super) fn drop_applied(&mut self, applied: &Applied) {
-        self.batches.retain(|one| !applied.has(one.instance, one.seq));
+        self.retain(|one| !applied.has(one.instance, one.number));
+    }
+
+    fn retain(&mut self, keeps: impl FnMut(&Held) -> bool) {
+        self.batches.retain(keeps);
+        self.size_bytes = self.batches.iter().map(|one| one.bytes.len()).sum();
     }
 
     /// The batches of the entry at `position`: these, the oldest first, and our `own`, as many as there is
@@ -76,16 +84,22 @@ impl Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Append, Command};
+    use crate::command_bytes::put_command;
+
+    fn payload(bytes: usize) -> Vec<u8> {
+        let mut payload = Vec::new();
+        put_command(&Command::Append(Append::record("k", &vec![0; bytes])), &mut payload);
+        payload
+    }
 
     /// However many small ones come, a large batch that fits into no entry with others has its turn.
     #[test]
     fn a_large_batch_is_not_kept_waiting_by_small_ones() {
         let mut pool = Pool::default();
-        let mut small = Vec::new();
-        let command = crate::Command::Send { key: "k", message: b"m" };
-        crate::journal::format::write_command(command, &mut small);
-        let batch = Batch { instance: 1, seq: 1, payload: &small };
-        pool.add(&batch, &Applied::default(), &Planted::default());
+        let small = payload(1);
+        let batch = Batch { instance: 1, number: 1, payload: &small };
+        pool.add(&batch, &Applied::default());
         let large: Arc<[u8]> = vec![0; ENTRY_BYTES + 1].into();
         let sizes = |position| -> Vec<usize> {
             let batches = pool.batches_of_entry(position, Some(Arc::clone(&large)));
@@ -93,5 +107,17 @@ mod tests {
         };
         assert_eq!(sizes(0), [ENTRY_BYTES + 1]);
         assert_eq!(sizes(1), [batch.to_bytes().len()]);
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_bytes() {
+        let mut pool = Pool::default();
+        let payload = payload(KEPT_BYTES / 3);
+        for instance in 0..10 {
+            pool.add(&Batch { instance, number: 1, payload: &payload }, &Applied::default());
+            assert!(pool.size_bytes <= KEPT_BYTES);
+        }
+        let kept: Vec<_> = pool.batches.iter().map(|one| one.instance).collect();
+        assert_eq!(kept, [8, 9]);
     }
 }

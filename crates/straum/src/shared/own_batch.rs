@@ -1,22 +1,33 @@
 //! Our own commands: those that wait, and the one batch of them that is under way. Never sends anything.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::format::Batch;
-use super::{Outcome, Peer, Token};
-use crate::journal::format::write_command;
-use crate::{Command, Offset};
+use super::{Peer, Token};
+use crate::Refused;
+use crate::command::{Command, Outcome};
+use crate::command_bytes::put_command;
 
 /// A batch is frozen before it outgrows this, in bytes, unless its first request alone is larger.
 const BATCH_BYTES: usize = 128 * 1024;
+
+/// The requests that wait have at most so many bytes together, or there is only one (64 MiB).
+const WAITING_BYTES: usize = 64 << 20;
 
 #[derive(Debug)]
 pub(super) struct Own {
     instance: u64,
     /// The number of the last batch that was frozen.
-    last_seq: u64,
-    waiting: VecDeque<Request>,
+    last_number: u64,
+    /// By the order in which they came.
+    waiting: BTreeMap<u64, Request>,
+    /// Where a token's requests wait. Invariant: exactly those of `waiting`.
+    places: HashMap<Token, u64>,
+    /// How many requests have come.
+    came: u64,
+    /// Invariant: the bytes of all that wait.
+    waiting_bytes: usize,
     frozen: Option<Frozen>,
 }
 
@@ -31,7 +42,7 @@ struct Request {
 /// The batch that is under way. Its commands never change: others may have it already.
 #[derive(Debug)]
 struct Frozen {
-    seq: u64,
+    number: u64,
     bytes: Arc<[u8]>,
     payload: Vec<u8>,
     /// Who waits for how many of its commands, in order.
@@ -49,20 +60,41 @@ pub(super) struct Forwarded {
 
 impl Own {
     pub(super) fn new(instance: u64) -> Self {
-        Self { instance, last_seq: 0, waiting: VecDeque::new(), frozen: None }
+        Self {
+            instance,
+            last_number: 0,
+            waiting: BTreeMap::new(),
+            places: HashMap::new(),
+            came: 0,
+            waiting_bytes: 0,
+            frozen: None,
+        }
     }
 
-    pub(super) fn push(&mut self, token: Token, commands: &[Command<'_>]) {
+    /// # Errors
+    /// [`Refused::Full`] if too much waits already.
+    pub(super) fn push(&mut self, token: Token, commands: &[Command<'_>]) -> Result<(), Refused> {
         let mut payload = Vec::new();
         for command in commands {
-            write_command(*command, &mut payload);
+            put_command(command, &mut payload);
         }
-        self.waiting.push_back(Request { token, payload, commands: commands.len() });
+        if !self.waiting.is_empty() && self.waiting_bytes + payload.len() > WAITING_BYTES {
+            return Err(Refused::Full("too many requests wait for the store".into()));
+        }
+        self.waiting_bytes += payload.len();
+        self.places.insert(token, self.came);
+        self.waiting.insert(self.came, Request { token, payload, commands: commands.len() });
+        self.came += 1;
+        Ok(())
     }
 
     /// Drops a request that waits and is in no batch yet.
     pub(super) fn forget(&mut self, token: Token) {
-        self.waiting.retain(|request| request.token != token);
+        if let Some(place) = self.places.remove(&token)
+            && let Some(request) = self.waiting.remove(&place)
+        {
+            self.waiting_bytes -= request.payload.len();
+        }
     }
 
     /// Whether a batch is under way, or could be.
@@ -90,63 +122,78 @@ impl Own {
 
     /// The batch under way.
     pub(super) fn under_way(&self) -> Option<Batch<'_>> {
-        let Frozen { seq, payload, .. } = self.frozen.as_ref()?;
-        Some(Batch { instance: self.instance, seq: *seq, payload })
+        let Frozen { number, payload, .. } = self.frozen.as_ref()?;
+        Some(Batch { instance: self.instance, number: *number, payload })
     }
 
     fn take_waiting(&mut self) -> Frozen {
         let mut payload = Vec::new();
         let mut tokens = Vec::new();
-        while let Some(request) = self.waiting.front()
-            && (payload.is_empty() || payload.len() + request.payload.len() <= BATCH_BYTES)
+        while let Some(request) = self.waiting.first_entry()
+            && (payload.is_empty() || payload.len() + request.get().payload.len() <= BATCH_BYTES)
         {
+            let request = request.remove();
+            self.places.remove(&request.token);
+            self.waiting_bytes -= request.payload.len();
             payload.extend_from_slice(&request.payload);
             tokens.push((request.token, request.commands));
-            self.waiting.pop_front();
         }
-        self.last_seq += 1;
-        let seq = self.last_seq;
-        let bytes = self.to_bytes(seq, &payload);
-        Frozen { seq, bytes, payload, tokens, forwarded: None }
-    }
-
-    fn to_bytes(&self, seq: u64, payload: &[u8]) -> Arc<[u8]> {
-        Batch { instance: self.instance, seq, payload }.to_bytes().into()
+        debug_assert!(!self.waiting.is_empty() || self.waiting_bytes == 0);
+        self.last_number += 1;
+        let number = self.last_number;
+        let batch = Batch { instance: self.instance, number, payload: &payload };
+        let bytes = batch.to_bytes().into();
+        Frozen { number, bytes, payload, tokens, forwarded: None }
     }
 
     /// A batch has taken effect. If it is the one under way: what its requests came to.
     pub(super) fn applied(
         &mut self,
         batch: &Batch<'_>,
-        results: &[Option<Offset>],
-        outcomes: &mut Vec<Outcome>,
+        results: &[Outcome],
+        outcomes: &mut Vec<(Token, Outcome)>,
     ) {
-        let ours = |frozen: &mut Frozen| batch.instance == self.instance && batch.seq == frozen.seq;
-        if let Some(frozen) = self.frozen.take_if(ours) {
-            frozen.answer(results, outcomes);
-        }
-    }
-
-    /// Breaks a rule: the batch under way gets a new number.
-    pub(super) fn renumber(&mut self) {
-        if let Some(mut frozen) = self.frozen.take() {
-            self.last_seq += 1;
-            frozen.seq = self.last_seq;
-            frozen.bytes = self.to_bytes(frozen.seq, &frozen.payload);
-            self.frozen = Some(frozen);
+        let ours =
+            |frozen: &mut Frozen| (batch.instance, batch.number) == (self.instance, frozen.number);
+        let Some(frozen) = self.frozen.take_if(ours) else { return };
+        let mut results = results.iter();
+        for (token, commands) in &frozen.tokens {
+            outcomes.extend(results.by_ref().take(*commands).map(|outcome| (*token, *outcome)));
         }
     }
 }
 
-impl Frozen {
-    fn answer(&self, results: &[Option<Offset>], outcomes: &mut Vec<Outcome>) {
-        let mut results = results.iter();
-        for (token, commands) in &self.tokens {
-            let offset = results.by_ref().take(*commands).last().copied().flatten();
-            outcomes.push(match offset {
-                Some(offset) => Outcome::Sent { token: *token, offset },
-                None => Outcome::Committed { token: *token },
-            });
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Append;
+
+    fn request(own: &mut Own, token: Token, bytes: usize) -> Result<(), Refused> {
+        own.push(token, &[Command::Append(Append::record("k", &vec![0; bytes]))])
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_but_one_request_is_always_taken() {
+        let mut own = Own::new(1);
+        request(&mut own, 1, WAITING_BYTES + 1).unwrap();
+        assert!(matches!(request(&mut own, 2, 1), Err(Refused::Full(_))));
+        own.forget(1);
+        request(&mut own, 3, 1).unwrap();
+    }
+
+    #[test]
+    fn what_is_forgotten_is_in_no_batch() {
+        let mut own = Own::new(1);
+        for token in 0..10 {
+            request(&mut own, token, 1).unwrap();
         }
+        (0..10).filter(|token| token % 2 == 0).for_each(|token| own.forget(token));
+        own.forget(77);
+        own.freeze();
+        let payload = own.under_way().unwrap().payload.to_vec();
+        let batch = Batch { instance: 1, number: 1, payload: &payload };
+        let mut outcomes = Vec::new();
+        own.applied(&batch, &[Outcome::Done; 5], &mut outcomes);
+        assert_eq!(outcomes.iter().map(|(token, _)| *token).collect::<Vec<_>>(), [1, 3, 5, 7, 9]);
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::answers::{Asked, StoreTimes};
-use super::{Effect, Place};
+use super::{Effect, StorePlace};
 use crate::Position;
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Proposal {
     }
 
     fn put(&self, effects: &mut Vec<Effect>) {
-        let place = Place::Entry(self.position);
+        let place = StorePlace::Entry(self.position);
         effects.push(Effect::Put { place, bytes: Arc::clone(&self.entry) });
     }
 

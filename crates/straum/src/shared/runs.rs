@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::answers::{Asked, StoreTimes};
-use super::{Effect, Place, PutAnswer, format};
+use super::{Effect, PutAnswer, StorePlace, format};
 use crate::Position;
+use crate::identity::Identity;
 
 /// How many entries a run has.
 pub(super) const RUN_ENTRIES: u64 = 64;
@@ -43,9 +44,9 @@ impl Runs {
     }
 
     /// The run that the last entry has completed, as bytes; none if it is too large.
-    pub(super) fn complete(&self) -> Option<Vec<u8>> {
+    pub(super) fn complete(&self, run: u64, identity: &Identity) -> Option<Vec<u8>> {
         let entries = self.open.as_ref().filter(|entries| entries.len() as u64 == RUN_ENTRIES)?;
-        Some(format::write_run(entries.iter().map(|entry| &**entry)))
+        Some(format::write_run(identity, run, entries.iter().map(|entry| &**entry)))
     }
 
     /// Writes a run into the store.
@@ -58,7 +59,7 @@ impl Runs {
         effects: &mut Vec<Effect>,
     ) {
         let bytes: Arc<[u8]> = bytes.into();
-        effects.push(Effect::Put { place: Place::Run(run), bytes: Arc::clone(&bytes) });
+        effects.push(Effect::Put { place: StorePlace::Run(run), bytes: Arc::clone(&bytes) });
         self.putting.insert(run, (bytes, store.ask(now_ns)));
     }
 
@@ -83,7 +84,8 @@ impl Runs {
         for (run, (bytes, asked)) in &mut self.putting {
             if asked.until_ns <= now_ns {
                 store.ask_again(asked, now_ns);
-                effects.push(Effect::Put { place: Place::Run(*run), bytes: Arc::clone(bytes) });
+                effects
+                    .push(Effect::Put { place: StorePlace::Run(*run), bytes: Arc::clone(bytes) });
             }
         }
     }

@@ -1,21 +1,20 @@
 //! What passes between a member and whoever drives it: effects out, answers in, outcomes out. Bytes and
 //! numbers, never the store's own words.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::pace::Pacing;
-use crate::{Offset, Position};
+use crate::Position;
+use crate::identity::Identity;
 
-/// Another member, by a number below [`Settings::peers`].
+/// Another member, by a number below [`MemberSettings::peers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Peer(pub u32);
 
-/// What the driver calls a request; never looked into.
-pub type Token = u64;
-
 /// Where a value is in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum StorePlace {
     /// The entry at a position.
     Entry(Position),
     /// A copy of 64 entries, of which the first is at 64 times this number.
@@ -24,9 +23,13 @@ pub enum Place {
 
 /// What a member is told when it starts.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct MemberSettings {
     /// Names this life of this member: no other life of any member may have the same.
     pub instance: u64,
+    /// The identity that the journal gets if there is none.
+    pub identity: Identity,
+    /// What time it was at 0 ns of the times that events come with, in milliseconds since 1970.
+    pub began_at_ms: u64,
     /// How many other members there are.
     pub peers: u32,
     /// Where the jitter of retries comes from.
@@ -42,14 +45,21 @@ pub enum Effect {
     /// [`Member::put_answered`](super::Member::put_answered).
     Put {
         /// Where.
-        place: Place,
+        place: StorePlace,
+        /// The value.
+        bytes: Arc<[u8]>,
+    },
+    /// Put a value in the place of whatever is there. No answer is wanted.
+    Replace {
+        /// Where.
+        place: StorePlace,
         /// The value.
         bytes: Arc<[u8]>,
     },
     /// Read a value, and answer with [`Member::get_answered`](super::Member::get_answered).
     Get {
         /// Where.
-        place: Place,
+        place: StorePlace,
     },
     /// Send a message to a peer, which gets it as [`Member::told`](super::Member::told).
     Tell {
@@ -82,24 +92,31 @@ pub enum GetAnswer<'a> {
     Unknown,
 }
 
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The message is in its log, for good.
-    Sent {
-        /// Of the request.
-        token: Token,
-        /// Where the message is.
-        offset: Offset,
-    },
-    /// The offsets are recorded, for good.
-    Committed {
-        /// Of the request.
-        token: Token,
-    },
-    /// The engine has everything that was in the journal when this was asked for.
-    UpToDate {
-        /// Of the request.
-        token: Token,
+/// Why a member does nothing any more. What was acknowledged is in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemberFailure {
+    /// The store holds what this program cannot read, as said.
+    Unreadable(String),
+    /// The entry that comes next was removed while this member was away.
+    CutOff {
+        /// Its position.
+        position: Position,
+        /// The position before which entries were removed.
+        cut: Position,
     },
 }
+
+impl fmt::Display for MemberFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(what) => f.write_str(what),
+            Self::CutOff { position, cut } => write!(
+                f,
+                "entry {position} of the journal was removed while this member was away, with all before {cut}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for MemberFailure {}

@@ -10,14 +10,15 @@
 
 use std::sync::Arc;
 
-use super::fetch::Why;
-use super::format::{self, Message};
+use super::fences::Why;
+use super::format::{self, AtPosition, Told};
 use super::own_batch::Forwarded;
 use super::pace::Role;
-use super::planted::Bug;
 use super::proposal::Proposal;
 use super::runs::RUN_ENTRIES;
-use super::{Effect, MILLISECOND_NS, Member, Outcome, Peer, Place, PutAnswer, SECOND_NS};
+use super::{
+    Effect, MILLISECOND_NS, Member, MemberFailure, Peer, PutAnswer, SECOND_NS, StorePlace,
+};
 use crate::Position;
 
 /// The least and the most that is waited for what became of a forwarded batch.
@@ -51,9 +52,6 @@ impl Member {
             return; // About a position that is applied.
         };
         match answer {
-            PutAnswer::Taken if self.planted.is(Bug::TakeAnyEntryForOurs) => {
-                self.created(now_ns);
-            }
             PutAnswer::Created => self.created(now_ns),
             PutAnswer::Taken => {
                 proposal.taken(now_ns, &mut self.store);
@@ -70,7 +68,8 @@ impl Member {
         let Proposal { position, entry, .. } = proposal;
         self.fetch.learn(position, self.applied.next(), &entry, now_ns);
         self.apply_learnt(now_ns);
-        let told: Arc<[u8]> = Message::Tell { position, entry: &entry }.to_bytes().into();
+        let told = Told::Tell { position, entry: &entry }.to_bytes(&self.identity());
+        let told: Arc<[u8]> = told.into();
         for peer in self.peers.all() {
             self.effects.push(Effect::Tell { peer, bytes: Arc::clone(&told) });
         }
@@ -97,20 +96,27 @@ impl Member {
         position: Position,
         entry: &[u8],
     ) -> Result<(), format::Garbage> {
-        format::read_entry(entry)?;
+        let (identity, _) = format::read_position(entry, position)?;
+        if self.identity.is_none() && position > 0 {
+            // Whether it is of our journal, the first entry will tell.
+            self.fetch.exists(position, now_ns);
+            return Ok(());
+        }
+        self.belongs(&identity)?;
         let next = self.applied.next();
         if position >= next {
             self.peers.created(peer, now_ns);
             self.fetch.learn(position, next, entry, now_ns);
         }
         if let Some(peer) = self.peers.worried(now_ns) {
-            self.tell(now_ns, peer, &Message::Alive);
+            self.tell(now_ns, peer, Told::Alive);
         }
         Ok(())
     }
 
-    fn tell(&mut self, now_ns: u64, peer: Peer, message: &Message<'_>) {
-        self.effects.push(Effect::Tell { peer, bytes: message.to_bytes().into() });
+    fn tell(&mut self, now_ns: u64, peer: Peer, told: Told<'_>) {
+        let bytes = told.to_bytes(&self.identity()).into();
+        self.effects.push(Effect::Tell { peer, bytes });
         self.peers.sent(peer, now_ns);
     }
 
@@ -129,23 +135,28 @@ impl Member {
 
     pub(super) fn found_run(&mut self, now_ns: u64, run: u64, bytes: &[u8]) {
         self.fetch.found_run(run, now_ns, &mut self.store);
-        match format::read_run(bytes) {
-            Ok(entries) if entries.len() as u64 != RUN_ENTRIES => {
-                self.failure =
-                    Some(format!("run {run} of the journal has {} entries", entries.len()));
+        match format::read_run(bytes, run) {
+            // Its entries were removed, too: the first of them will tell.
+            Ok(None) => self.fetch.absent_run(run),
+            Ok(Some(entries)) if entries.len() as u64 != RUN_ENTRIES => {
+                let what = format!("run {run} of the journal has {} entries", entries.len());
+                self.failure = Some(MemberFailure::Unreadable(what));
             }
-            Ok(entries) => {
+            Ok(Some(entries)) => {
                 for (position, entry) in (run * RUN_ENTRIES..).zip(entries) {
                     self.fetch.learn(position, self.applied.next(), entry, now_ns);
                 }
             }
-            Err(why) => self.failure = Some(format!("run {run} of the journal: {why}")),
+            Err(why) => {
+                let what = format!("run {run} of the journal: {why}");
+                self.failure = Some(MemberFailure::Unreadable(what));
+            }
         }
     }
 
-    pub(super) fn found_nothing(&mut self, now_ns: u64, place: Place, asked_at_ns: u64) {
+    pub(super) fn found_nothing(&mut self, now_ns: u64, place: StorePlace, asked_at_ns: u64) {
         self.fetch.absent(place, asked_at_ns, now_ns, &mut self.store);
-        let at_place = |one: &&mut Proposal| Place::Entry(one.position) == place;
+        let at_place = |one: &&mut Proposal| StorePlace::Entry(one.position) == place;
         if let Some(proposal) = self.proposal.as_mut().filter(at_place) {
             proposal.absent(now_ns, &mut self.store, &mut self.effects);
         }
@@ -180,39 +191,22 @@ impl Member {
     fn apply_learnt(&mut self, now_ns: u64) {
         while self.failure.is_none() {
             let position = self.applied.next();
-            let out_of_order = self.planted.is(Bug::ApplyOutOfOrder);
-            let learnt = self.fetch.take(position);
-            let Some(entry) =
-                learnt.or_else(|| out_of_order.then(|| self.fetch.take_any()).flatten())
-            else {
-                break;
-            };
+            let Some(entry) = self.fetch.take(position) else { break };
             self.apply(now_ns, position, entry);
         }
         for why in self.fetch.fallen(self.applied.next()) {
             self.fresh_at_ns = now_ns;
             if let Why::Reader(token) = why {
-                self.outcomes.push(Outcome::UpToDate { token });
+                self.up_to_date.push(token);
             }
         }
     }
 
     fn apply(&mut self, now_ns: u64, position: Position, entry: Arc<[u8]>) {
-        let broken =
-            |why: &dyn std::fmt::Display| format!("entry {position} of the journal: {why}");
-        let batches = match format::read_entry(&entry) {
-            Ok(batches) => batches,
-            Err(why) => return self.failure = Some(broken(&why)),
+        let commands = match self.carry_out(position, &entry) {
+            Ok(commands) => commands,
+            Err(failure) => return self.failure = Some(failure),
         };
-        let Self { own, outcomes, .. } = self;
-        let mut commands = 0;
-        let applied = self.applied.apply(&batches, &self.planted, |batch, results| {
-            commands += results.len() as u64;
-            own.applied(batch, &results, outcomes);
-        });
-        if let Err(why) = applied {
-            return self.failure = Some(broken(&why));
-        }
         self.pool.drop_applied(&self.applied);
         self.proposal.take_if(|proposal| proposal.position <= position);
         self.pace.applied(now_ns, commands);
@@ -224,12 +218,34 @@ impl Member {
         }
     }
 
+    /// Applies what is at the next position, and says how many commands have taken effect.
+    fn carry_out(&mut self, position: Position, entry: &[u8]) -> Result<u64, MemberFailure> {
+        let broken = |why: &dyn std::fmt::Display| {
+            MemberFailure::Unreadable(format!("entry {position} of the journal: {why}"))
+        };
+        let (identity, found) =
+            format::read_position(entry, position).map_err(|why| broken(&why))?;
+        self.belongs(&identity).map_err(|why| broken(&why))?;
+        let (time_ms, batches) = match found {
+            AtPosition::Entry { time_ms, batches } => (time_ms, batches),
+            AtPosition::Tombstone { cut } => return Err(MemberFailure::CutOff { position, cut }),
+        };
+        let Self { own, outcomes, .. } = self;
+        let mut commands = 0;
+        let applied = self.applied.apply(time_ms, &batches, |batch, results| {
+            commands += results.len() as u64;
+            own.applied(batch, results, outcomes);
+        });
+        applied.map_err(|why| broken(&why))?;
+        Ok(commands)
+    }
+
     /// If this was the last entry of a run: writes the run.
     fn complete_run(&mut self, now_ns: u64, position: Position) {
         if (position + 1).is_multiple_of(RUN_ENTRIES)
-            && let Some(bytes) = self.runs.complete()
+            && let run = position / RUN_ENTRIES
+            && let Some(bytes) = self.runs.complete(run, &self.identity())
         {
-            let run = position / RUN_ENTRIES;
             self.runs.put(run, bytes, now_ns, &mut self.store, &mut self.effects);
         }
     }
@@ -238,10 +254,6 @@ impl Member {
     fn give_up_waiting(&mut self, now_ns: u64) {
         let unknown = self.proposal.as_mut().is_some_and(|one| one.becomes_unknown(now_ns));
         self.fetch.look |= unknown;
-        if unknown && self.planted.is(Bug::NewIdentityAfterUnknown) {
-            self.own.renumber();
-            self.proposal = None;
-        }
         if let Some(Forwarded { to, until_ns }) = self.own.forwarded()
             && until_ns <= now_ns
         {
@@ -305,7 +317,9 @@ impl Member {
     fn propose(&mut self, now_ns: u64) {
         let position = self.applied.next();
         let batches = self.pool.batches_of_entry(position, self.own.freeze());
-        let entry = format::write_entry(batches.iter().map(|batch| &**batch));
+        let time_ms = self.began_at_ms.saturating_add(now_ns / MILLISECOND_NS);
+        let batches = batches.iter().map(|batch| &**batch);
+        let entry = format::write_entry(&self.identity(), position, time_ms, batches);
         let Self { store, effects, .. } = self;
         self.proposal = Some(Proposal::new(position, entry, now_ns, store, effects));
         if self.was_beaten() {
@@ -319,11 +333,10 @@ impl Member {
         self.own.freeze();
         let until_ns = now_ns + self.patience_ns();
         self.own.forward(Some(Forwarded { to: peer, until_ns }));
-        let Some(message) = self.own.under_way().map(|batch| Message::Forward(batch).to_bytes())
-        else {
-            return;
-        };
-        self.effects.push(Effect::Tell { peer, bytes: message.into() });
+        let identity = self.identity();
+        let Some(batch) = self.own.under_way() else { return };
+        let bytes = Told::Forward(batch).to_bytes(&identity).into();
+        self.effects.push(Effect::Tell { peer, bytes });
         self.peers.sent(peer, now_ns);
     }
 }

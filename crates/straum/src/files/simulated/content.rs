@@ -73,6 +73,34 @@ impl Content {
         &self.volatile
     }
 
+    /// Makes it so long, if it is shorter.
+    pub(super) fn extend(&mut self, size: usize) {
+        if size > self.volatile.len() {
+            self.volatile.resize(size, 0);
+        }
+    }
+
+    /// What is read from now on is what the disk will have, with those writes that are still to come: a disk that
+    /// lies takes none.
+    pub(super) fn forget_cached(&mut self, lies: bool) {
+        let size = self.volatile.len();
+        self.volatile = vec![0; size];
+        self.volatile[..self.durable.len()].copy_from_slice(&self.durable);
+        if !lies {
+            self.unsynced.iter().for_each(|write| write.apply(&mut self.volatile));
+        }
+    }
+
+    /// Flips a bit of a byte, on the disk and in memory. False if there is no such byte.
+    pub(super) fn rot(&mut self, byte: usize, bit: usize) -> bool {
+        for bytes in [&mut self.volatile, &mut self.durable] {
+            if let Some(byte) = bytes.get_mut(byte) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
+        byte < self.volatile.len()
+    }
+
     /// The write must lie within the file.
     pub(super) fn write(&mut self, write: Write) {
         write.apply(&mut self.volatile);
@@ -91,11 +119,7 @@ impl Content {
     pub(super) fn fail_sync(&mut self, random: &mut Random) {
         self.unsynced.retain(|_| random.coin());
         if random.coin() {
-            self.volatile = vec![0; self.volatile.len()];
-            self.volatile[..self.durable.len()].copy_from_slice(&self.durable);
-            for write in &self.unsynced {
-                write.apply(&mut self.volatile);
-            }
+            self.forget_cached(false);
         }
     }
 

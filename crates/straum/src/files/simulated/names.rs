@@ -1,16 +1,16 @@
 //! The names in a simulated folder: those that everybody sees, and those that a crash would leave.
 //! Never looks into a file.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use super::content::Content;
+use super::lock;
 use crate::random::Random;
 
 /// A file, which lives as long as a name or a handle leads to it.
-pub(super) type Shared = Rc<RefCell<Content>>;
+pub(super) type Shared = Arc<Mutex<Content>>;
 
 type Folder = BTreeMap<String, Shared>;
 
@@ -26,12 +26,12 @@ impl Change {
     fn apply(&self, folder: &mut Folder) {
         match self {
             Self::Create { name, content } => {
-                folder.insert(name.clone(), Rc::clone(content));
+                folder.insert(name.clone(), Arc::clone(content));
             }
             Self::Rename { from, to, content } => {
                 folder.remove(from);
-                folder.retain(|_, other| !Rc::ptr_eq(other, content));
-                folder.insert(to.clone(), Rc::clone(content));
+                folder.retain(|_, other| !Arc::ptr_eq(other, content));
+                folder.insert(to.clone(), Arc::clone(content));
             }
             Self::Remove { name } => {
                 folder.remove(name);
@@ -60,7 +60,7 @@ impl Names {
 
     /// The room that all files take, in bytes.
     pub(super) fn used_bytes(&self) -> u64 {
-        self.volatile.values().map(|content| content.borrow().size() as u64).sum()
+        self.volatile.values().map(|content| lock(content).size() as u64).sum()
     }
 
     fn change(&mut self, change: Change) {
@@ -69,8 +69,8 @@ impl Names {
     }
 
     pub(super) fn create(&mut self, name: &str, size: usize) -> Shared {
-        let content = Rc::new(RefCell::new(Content::new(size)));
-        self.change(Change::Create { name: name.to_owned(), content: Rc::clone(&content) });
+        let content = Arc::new(Mutex::new(Content::new(size)));
+        self.change(Change::Create { name: name.to_owned(), content: Arc::clone(&content) });
         content
     }
 
@@ -109,7 +109,7 @@ impl Names {
         }
         self.sync();
         for content in self.durable.values() {
-            content.borrow_mut().crash(random);
+            lock(content).crash(random);
         }
         self.volatile.clone_from(&self.durable);
     }

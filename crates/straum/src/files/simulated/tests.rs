@@ -205,7 +205,7 @@ fn a_failed_sync_of_names_may_lose_them_even_if_the_next_one_succeeds() {
 #[test]
 fn a_failed_write_may_be_there_in_part() {
     let left = after_crashes(2, |file| {
-        let files = SimulatedFiles { disk: Rc::clone(&file.disk), boot: Cell::new(0) };
+        let files = SimulatedFiles { disk: Arc::clone(&file.disk), boot: AtomicU64::new(0) };
         files.fail_at(files.steps(), Failure::Error(ErrorKind::StorageFull));
         assert_eq!(file.write_at(0, b"ab").unwrap_err().kind(), ErrorKind::StorageFull);
         file.sync().unwrap();
@@ -329,4 +329,69 @@ fn a_file_ends_where_it_ends() {
     assert_eq!(file.write_at(u64::MAX, b"a").unwrap_err().kind(), ErrorKind::InvalidInput);
     assert_eq!(file.read_at(2, &mut [0; 3]).unwrap_err().kind(), ErrorKind::UnexpectedEof);
     file.read_at(4, &mut []).unwrap();
+}
+
+#[test]
+fn a_file_that_was_extended_may_be_as_short_as_before_until_it_is_synced() {
+    let crash = |seed| {
+        let (files, mut file) = with_file(seed, 2);
+        file.extend(4).unwrap();
+        file.write_at(3, b"x").unwrap();
+        files.crash();
+        contents(&files, "a")
+    };
+    let left: BTreeSet<_> = SEEDS.map(crash).collect();
+    assert!(left.contains(&b"\0\0"[..]) && left.contains(&b"\0\0\0x"[..]), "{left:?}");
+    let (files, mut file) = with_file(0, 2);
+    files.set_capacity(3);
+    assert_eq!(file.extend(4).unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(file.size_bytes().unwrap(), 2);
+}
+
+#[test]
+fn a_disk_that_lied_is_found_out_by_reading_back() {
+    let (files, mut file) = with_file(0, 1);
+    files.ignore_syncs();
+    file.write_at(0, b"a").unwrap();
+    file.sync().unwrap();
+    assert_eq!(contents(&files, "a"), b"a");
+    file.forget_cached().unwrap();
+    assert_eq!(contents(&files, "a"), b"\0");
+}
+
+#[test]
+fn what_is_not_synced_is_still_read_when_the_rest_is_forgotten() {
+    let (files, mut file) = with_file(0, 1);
+    file.write_at(0, b"a").unwrap();
+    file.forget_cached().unwrap();
+    assert_eq!(contents(&files, "a"), b"a");
+}
+
+#[test]
+fn any_read_can_fail_or_rot_and_a_byte_can_rot_for_good() {
+    let (files, file) = with_file(0, 4);
+    files.fail_read_at(0, ReadFailure::Error(ErrorKind::Other));
+    files.fail_read_at(1, ReadFailure::Rot);
+    let read = || {
+        let mut bytes = [0; 4];
+        file.read_at(0, &mut bytes).map(|()| bytes.iter().map(|byte| byte.count_ones()).sum())
+    };
+    assert_eq!(read().unwrap_err().kind(), ErrorKind::Other);
+    assert_eq!((read().unwrap(), read().unwrap()), (1, 0_u32));
+    assert!(files.rot("a", 3) && !files.rot("a", 4) && !files.rot("b", 0));
+    files.crash();
+    assert_eq!(contents(&files, "a")[3].count_ones(), 1);
+}
+
+#[test]
+fn a_store_that_refuses_some_names_does_so_until_it_is_told_otherwise() {
+    let (files, _file) = with_file(0, 1);
+    files.refuse("a", ErrorKind::PermissionDenied);
+    assert!(
+        files.open("a").is_err() && files.remove("a").is_err() && files.create("aa", 1).is_err()
+    );
+    files.create("b", 1).unwrap();
+    assert!(files.rename("b", "aa").is_err());
+    files.refuse_nothing();
+    files.open("a").unwrap();
 }

@@ -1,8 +1,9 @@
 //! Coming late, falling behind, and reading what others wrote.
 
 use super::world::{Flight, HOP_NS, World};
-use crate::shared::format::Message;
-use crate::shared::{Outcome, Peer, Place};
+use crate::identity::Identity;
+use crate::shared::format::{AtPosition, Told, read_position, write_entry, write_run};
+use crate::shared::{Peer, StorePlace};
 
 #[test]
 fn a_member_is_ready_when_it_has_all_that_was_there_when_it_started() {
@@ -38,12 +39,12 @@ fn who_comes_late_reads_runs() {
 fn a_run_that_nobody_has_written_is_read_one_by_one_and_written() {
     let mut world = World::new(1);
     world.fill(64 * 4 + 1);
-    let missing = world.store.remove(&Place::Run(1)).unwrap();
+    let missing = world.store.remove(&StorePlace::Run(1)).unwrap();
     let member = world.start(1);
     world.members[0] = member;
     world.pass_ms(200);
     assert_eq!(world.log(0).len(), 64 * 4 + 1);
-    assert_eq!(world.store[&Place::Run(1)], missing);
+    assert_eq!(world.store[&StorePlace::Run(1)], missing);
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn who_completes_a_run_writes_it() {
         world.send(usize::from(token % 3 == 0), token, "m");
         world.pass_ms(100);
     }
-    let entries = world.store.keys().filter(|place| matches!(place, Place::Entry(_))).count();
+    let entries = world.store.keys().filter(|place| matches!(place, StorePlace::Entry(_))).count();
     assert_eq!((entries, world.store.len()), (130, 132));
 }
 
@@ -81,8 +82,7 @@ fn who_asks_to_be_up_to_date_sees_what_nobody_told_it_of() {
     world.members[1].catch_up(now_ns, 2);
     world.pass_ms(10);
     assert_eq!(world.log(1), ["a"]);
-    let up_to_date = Outcome::UpToDate { token: 2 };
-    assert!(world.outcomes.iter().any(|(_, member, one)| (*member, *one) == (1, up_to_date)));
+    assert_eq!(world.up_to_date, [(1, 2)]);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn who_is_read_from_and_has_heard_nothing_looks_for_the_next_reader() {
 #[test]
 fn an_unknown_outcome_is_read_even_if_a_run_is_asked_for() {
     let later_run = |flight: &Flight| match flight {
-        Flight::Get { place: Place::Run(run), .. } => *run >= 4,
+        Flight::Get { place: StorePlace::Run(run), .. } => *run >= 4,
         _ => false,
     };
     let mut world = World::new(1);
@@ -119,7 +119,7 @@ fn an_unknown_outcome_is_read_even_if_a_run_is_asked_for() {
     world.pass_ms(50);
     let mut lost = false;
     world.lose = Box::new(move |flight| match flight {
-        Flight::Put { place: Place::Entry(_), .. } => !std::mem::replace(&mut lost, true),
+        Flight::Put { place: StorePlace::Entry(_), .. } => !std::mem::replace(&mut lost, true),
         flight => later_run(flight),
     });
     world.send(0, 2, "b");
@@ -133,10 +133,12 @@ fn an_unknown_outcome_is_read_even_if_a_run_is_asked_for() {
 fn a_run_that_has_not_all_its_entries_ends_the_member() {
     let mut world = World::new(1);
     world.fill(64 * 2);
-    world.store.insert(Place::Run(1), vec![1].into());
+    let empty = write_run(&Identity::new([77; 16]), 1, []);
+    world.store.insert(StorePlace::Run(1), empty.into());
     world.members[0] = world.start(1);
     world.pass_ms(1_000);
-    assert_eq!(world.members[0].failure(), Some("run 1 of the journal has 0 entries"));
+    let failure = world.members[0].failure().unwrap().to_string();
+    assert_eq!(failure, "run 1 of the journal has 0 entries");
 }
 
 /// Somebody tells of an entry that there is not, and cannot be for long.
@@ -145,14 +147,19 @@ fn who_is_told_of_what_does_not_exist_finds_out_and_goes_on() {
     let mut world = World::new(2);
     world.send(0, 1, "a");
     world.pass_ms(100);
-    let entry = world.store[&Place::Entry(0)].clone();
-    let wrong = Message::Tell { position: 1 << 40, entry: &entry }.to_bytes();
+    world.send(0, 3, "b");
+    world.pass_ms(100);
+    let entry = world.store[&StorePlace::Entry(0)].clone();
+    let (identity, _) = read_position(&entry, 0).unwrap();
+    let AtPosition::Entry { batches, .. } = read_position(&entry, 0).unwrap().1 else { panic!() };
+    let entry = write_entry(&identity, 1 << 40, 5, [&*batches[0].to_bytes()]);
+    let wrong = Told::Tell { position: 1 << 40, entry: &entry }.to_bytes(&identity);
     let now_ns = world.now_ns;
     world.members[1].told(now_ns, Peer(0), &wrong).unwrap();
     world.pass_ms(2_000);
     let asked = world.count(Flight::is_get);
     assert!(asked < 200, "{asked}");
-    world.send(1, 2, "b");
+    world.send(1, 2, "c");
     world.pass_ms(2_000);
-    assert_eq!(world.log(0), ["a", "b"]);
+    assert_eq!(world.log(0), ["a", "b", "c"]);
 }

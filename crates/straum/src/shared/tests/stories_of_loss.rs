@@ -1,7 +1,8 @@
 //! What is lost, late or there twice changes nothing but the time it takes.
 
 use super::world::{Flight, World};
-use crate::shared::{GetAnswer, MAX_REQUEST_BYTES, Outcome, Peer, Place, PutAnswer};
+use crate::command::{Append, Command, How, Outcome};
+use crate::shared::{GetAnswer, MAX_REQUEST_BYTES, MemberFailure, Peer, PutAnswer, StorePlace};
 
 #[test]
 fn what_one_sends_all_have() {
@@ -57,9 +58,9 @@ fn taken_by_ourselves_is_not_taken_for_another() {
     world.send(0, 1, "a");
     world.pass_ms(1);
     let now_ns = world.now_ns;
-    world.members[0].put_answered(now_ns, Place::Entry(0), PutAnswer::Taken);
+    world.members[0].put_answered(now_ns, StorePlace::Entry(0), PutAnswer::Taken);
     world.pass_ms(10);
-    world.members[0].put_answered(now_ns, Place::Entry(0), PutAnswer::Created);
+    world.members[0].put_answered(now_ns, StorePlace::Entry(0), PutAnswer::Created);
     world.pass_ms(10);
     assert_eq!(world.log(0), ["a"]);
     assert_eq!(world.outcomes.len(), 1);
@@ -145,10 +146,10 @@ fn a_store_that_answers_with_errors_is_asked_again() {
     world.lose = Box::new(|flight| matches!(flight, Flight::Put { .. } | Flight::Get { .. }));
     world.send(0, 1, "a");
     let now_ns = world.now_ns;
-    world.members[0].put_answered(now_ns, Place::Entry(0), PutAnswer::Unknown);
+    world.members[0].put_answered(now_ns, StorePlace::Entry(0), PutAnswer::Unknown);
     world.pass_ms(400);
     let now_ns = world.now_ns;
-    world.members[0].get_answered(now_ns, Place::Entry(0), 0, GetAnswer::Unknown);
+    world.members[0].get_answered(now_ns, StorePlace::Entry(0), 0, GetAnswer::Unknown);
     world.lose = Box::new(|_| false);
     world.pass_ms(2_000);
     assert_eq!(world.log(0), ["a"]);
@@ -172,14 +173,14 @@ fn a_request_that_nobody_waits_for_any_more_is_not_put_later() {
 fn garbage_is_refused_when_told_and_ends_the_member_when_stored() {
     let mut world = World::new(2);
     for garbage in
-        [&b""[..], b"\x01", b"\x02\x03", b"\x01\x01\0\0\0\0\0\0\0\0\x01\xff", b"\x01\x09"]
+        [&b""[..], b"\x02", b"\x01\x03", b"\x02\x04\0\0\0\0\0\0\0\0\x01\xff", b"\x02\x09"]
     {
         assert!(world.members[0].told(0, Peer(0), garbage).is_err());
     }
     let now_ns = world.now_ns;
-    world.members[0].get_answered(now_ns, Place::Entry(0), 0, GetAnswer::Found(b"\x09"));
-    let failure = world.members[0].failure().unwrap();
-    assert_eq!(failure, "entry 0 of the journal: it is of version 9, not 1");
+    world.members[0].get_answered(now_ns, StorePlace::Entry(0), 0, GetAnswer::Found(b"\x09"));
+    let failure = world.members[0].failure().unwrap().to_string();
+    assert_eq!(failure, "entry 0 of the journal: it is of version 9, not 2");
     assert_eq!(world.members[0].wake_at_ns(), None);
 }
 
@@ -187,11 +188,13 @@ fn garbage_is_refused_when_told_and_ends_the_member_when_stored() {
 fn what_is_too_large_for_a_value_is_refused_and_the_largest_is_stored() {
     let mut world = World::new(2);
     let message = vec![b'x'; MAX_REQUEST_BYTES + 1];
-    assert!(world.members[0].send(0, 1, "k", &message).is_err());
-    world.members[0].send(0, 2, "k", &message[1..]).unwrap();
-    world.members[0].send(0, 3, "k", b"small").unwrap();
+    let append = |record| [Command::Append(Append::record("k", record))];
+    let largest = &message[8..]; // The command has its kind, its key and its length, too.
+    assert!(world.members[0].submit(0, 1, &append(&message)).is_err());
+    world.members[0].submit(0, 2, &append(largest)).unwrap();
+    world.members[0].submit(0, 3, &append(b"small")).unwrap();
     world.pass_ms(100);
-    assert_eq!(world.log(1).iter().map(String::len).collect::<Vec<_>>(), [MAX_REQUEST_BYTES, 5]);
+    assert_eq!(world.log(1).iter().map(String::len).collect::<Vec<_>>(), [largest.len(), 5]);
     assert_eq!(world.store.len(), 2, "a large request is an entry of its own");
 }
 
@@ -201,15 +204,74 @@ fn a_commit_is_in_the_journal_unless_it_changes_nothing() {
     world.send(0, 1, "a");
     world.pass_ms(20);
     let now_ns = world.now_ns;
-    world.members[1].commit(now_ns, 2, &[("k", 0)]).unwrap();
+    let commit = Command::Commit { group: "", log: "k", offset: 0, metadata: b"", how: How::Raise };
+    world.members[1].submit(now_ns, 2, &[commit]).unwrap();
     world.pass_ms(1_000);
-    assert_eq!(world.members[0].engine().committed("k"), Some(0));
+    assert_eq!(world.members[0].engine().committed("", "k").unwrap().offset, 0);
     assert_eq!(world.store.len(), 2);
     let now_ns = world.now_ns;
-    world.members[0].commit(now_ns, 3, &[("k", 0)]).unwrap();
+    world.members[0].submit(now_ns, 3, &[commit]).unwrap();
     world.pass_ms(20);
     assert_eq!(world.store.len(), 2);
-    let committed = |token| (0, Outcome::Committed { token });
-    let outcomes: Vec<_> = world.outcomes.iter().map(|(_, member, one)| (*member, *one)).collect();
-    assert!(outcomes.contains(&committed(3)));
+    let mut outcomes = world.outcomes.iter();
+    assert!(
+        outcomes.any(|(_, member, token, one)| (*member, *token, *one) == (0, 3, Outcome::Done))
+    );
+}
+
+/// A member is halted with its put at 5 on the way. The others go on, and cut the journal to 64. Then the member goes
+/// on.
+fn a_member_is_halted_while_the_journal_is_cut(world: &mut World, cut: impl FnOnce(&mut World)) {
+    for token in 0..5 {
+        world.send(0, token, "before");
+        world.pass_ms(100);
+    }
+    // The halted member is n1: nothing that it sends arrives for now, and it hears nothing.
+    world.lose = Box::new(|flight| match flight {
+        Flight::Put { from, .. } | Flight::Get { from, .. } | Flight::Told { from, .. } => {
+            *from == 1
+        }
+        _ => false,
+    });
+    world.send(1, 1_000, "halted");
+    let put = world.sent.iter().rfind(|flight| flight.is_put()).cloned().unwrap();
+    assert!(matches!(&put, Flight::Put { from: 1, place: StorePlace::Entry(5), .. }), "{put:?}");
+    let substitute = world.start(2);
+    let halted = std::mem::replace(&mut world.members[1], substitute);
+    for token in 5..70 {
+        world.send(0, token, "meanwhile");
+        world.pass_ms(100);
+    }
+    cut(world);
+    world.pass_ms(100);
+    world.members[1] = halted;
+    world.lose = Box::new(|flight| flight.is_tell() || flight.is_forward());
+    world.deliver(put);
+    world.pass_ms(5_000);
+}
+
+#[test]
+fn who_was_halted_while_the_journal_was_cut_acknowledges_nothing_that_nobody_reads() {
+    let mut world = World::new(2);
+    a_member_is_halted_while_the_journal_is_cut(&mut world, |world| world.members[0].cut(0..64));
+    assert_eq!(world.sent_after(1_000, 0), None);
+    let cut_off = MemberFailure::CutOff { position: 5, cut: 64 };
+    assert_eq!(world.members[1].failure(), Some(&cut_off));
+    assert!(!world.log(0).contains(&"halted".to_owned()));
+    // A member that starts finds that it cannot begin at the beginning.
+    world.members[1] = world.start(2);
+    world.pass_ms(1_000);
+    assert_eq!(world.members[1].failure(), Some(&MemberFailure::CutOff { position: 0, cut: 64 }));
+}
+
+/// Why a position stays taken: if entries are deleted, the story before ends with a message that was acknowledged and
+/// that nobody else ever sees.
+#[test]
+fn if_entries_were_deleted_something_would_be_acknowledged_that_nobody_reads() {
+    let mut world = World::new(2);
+    a_member_is_halted_while_the_journal_is_cut(&mut world, |world| {
+        world.store.retain(|place, _| *place >= StorePlace::Entry(64));
+    });
+    assert!(world.sent_after(1_000, 0).is_some());
+    assert!(!world.log(0).contains(&"halted".to_owned()));
 }

@@ -1,7 +1,8 @@
 //! How many messages it takes, and how long.
 
 use super::world::{Flight, HOP_NS, World};
-use crate::shared::{MILLISECOND_NS, Token};
+use crate::engine::Token;
+use crate::shared::MILLISECOND_NS;
 
 /// Clients of all members, each of which sends its next message when the last one was answered.
 fn busy_clients(world: &mut World, per_member: u64, span_ms: u64) -> usize {
@@ -17,7 +18,7 @@ fn busy_clients(world: &mut World, per_member: u64, span_ms: u64) -> usize {
     let mut answered = 0;
     while world.now_ns < end_ns {
         world.pass_ms(1);
-        for (_, member, _) in world.outcomes.split_off(0) {
+        for (_, member, ..) in world.outcomes.split_off(0) {
             answered += 1;
             token += 1;
             world.send(member, token, "m");
@@ -84,7 +85,7 @@ fn members_that_cannot_reach_each_other_do_not_starve() {
     let mut next = 3;
     for _ in 0..30_000 {
         world.pass_ms(1);
-        for (at_ns, member, _) in world.outcomes.split_off(0) {
+        for (at_ns, member, ..) in world.outcomes.split_off(0) {
             let (_, began_ns) = asked_ns[member];
             slowest_ns[member] = slowest_ns[member].max(at_ns - began_ns);
             asked_ns[member] = (next, at_ns);

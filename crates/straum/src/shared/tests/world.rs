@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::shared::format::Message;
+use crate::Offset;
+use crate::command::{Append, Command, Outcome};
+use crate::engine::Token;
+use crate::identity::Identity;
+use crate::read::Budget;
+use crate::shared::format::Told;
 use crate::shared::{
-    Effect, GetAnswer, MILLISECOND_NS, Member, Outcome, Pacing, Peer, Place, PutAnswer, Settings,
-    Token,
+    Effect, GetAnswer, MILLISECOND_NS, Member, MemberSettings, Pacing, Peer, PutAnswer, StorePlace,
 };
-use crate::{Command, Offset};
 
 /// How long anything is on its way.
 pub(super) const HOP_NS: u64 = MILLISECOND_NS;
@@ -16,24 +19,25 @@ pub(super) const HOP_NS: u64 = MILLISECOND_NS;
 /// Something on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Flight {
-    Put { from: usize, place: Place, bytes: Arc<[u8]> },
-    Get { from: usize, place: Place, asked_at_ns: u64 },
-    PutAnswer { to: usize, place: Place, answer: PutAnswer },
-    GetAnswer { to: usize, place: Place, asked_at_ns: u64, found: Option<Arc<[u8]>> },
+    Put { from: usize, place: StorePlace, bytes: Arc<[u8]> },
+    Replace { place: StorePlace, bytes: Arc<[u8]> },
+    Get { from: usize, place: StorePlace, asked_at_ns: u64 },
+    PutAnswer { to: usize, place: StorePlace, answer: PutAnswer },
+    GetAnswer { to: usize, place: StorePlace, asked_at_ns: u64, found: Option<Arc<[u8]>> },
     Told { from: usize, to: usize, bytes: Arc<[u8]> },
 }
 
 impl Flight {
     pub(super) fn is_tell(&self) -> bool {
-        self.message().is_some_and(|message| matches!(message, Message::Tell { .. }))
+        matches!(self.told(), Some(Told::Tell { .. }))
     }
 
     pub(super) fn is_forward(&self) -> bool {
-        self.message().is_some_and(|message| matches!(message, Message::Forward(_)))
+        matches!(self.told(), Some(Told::Forward(_)))
     }
 
     pub(super) fn is_alive(&self) -> bool {
-        self.message() == Some(Message::Alive)
+        self.told() == Some(Told::Alive)
     }
 
     pub(super) fn is_put(&self) -> bool {
@@ -44,18 +48,20 @@ impl Flight {
         matches!(self, Self::Get { .. })
     }
 
-    fn message(&self) -> Option<Message<'_>> {
+    fn told(&self) -> Option<Told<'_>> {
         let Self::Told { bytes, .. } = self else { return None };
-        Some(Message::read(bytes).unwrap())
+        Some(Told::read(bytes).unwrap().1)
     }
 }
 
 pub(super) struct World {
     pub(super) now_ns: u64,
-    pub(super) store: BTreeMap<Place, Arc<[u8]>>,
+    pub(super) store: BTreeMap<StorePlace, Arc<[u8]>>,
     pub(super) members: Vec<Member>,
     /// What became of requests, and when.
-    pub(super) outcomes: Vec<(u64, usize, Outcome)>,
+    pub(super) outcomes: Vec<(u64, usize, Token, Outcome)>,
+    /// Who was told that it is up to date: the member and the token.
+    pub(super) up_to_date: Vec<(usize, Token)>,
     /// All that was sent, lost or not.
     pub(super) sent: Vec<Flight>,
     /// Whether something that is sent gets lost.
@@ -72,6 +78,7 @@ impl World {
             store: BTreeMap::new(),
             members: Vec::new(),
             outcomes: Vec::new(),
+            up_to_date: Vec::new(),
             sent: Vec::new(),
             lose: Box::new(|_| false),
             on_the_way: BTreeMap::new(),
@@ -91,13 +98,22 @@ impl World {
         self.lives += 1;
         let peers = u32::try_from(members - 1).unwrap();
         let pacing = Pacing::default();
-        let settings = Settings { instance: self.lives, peers, seed: self.lives, pacing };
+        let identity = Identity::new([u8::try_from(self.lives).unwrap(); 16]);
+        let settings = MemberSettings {
+            instance: self.lives,
+            identity,
+            began_at_ms: 1_000,
+            peers,
+            seed: self.lives,
+            pacing,
+        };
         Member::new(settings, self.now_ns)
     }
 
     pub(super) fn send(&mut self, member: usize, token: Token, message: &str) {
         let now_ns = self.now_ns;
-        self.members[member].send(now_ns, token, "k", message.as_bytes()).unwrap();
+        let command = Command::Append(Append::record("k", message.as_bytes()));
+        self.members[member].submit(now_ns, token, &[command]).unwrap();
         self.collect();
     }
 
@@ -134,10 +150,14 @@ impl World {
     fn collect(&mut self) {
         for from in 0..self.members.len() {
             let outcomes: Vec<_> = self.members[from].outcomes().collect();
-            self.outcomes.extend(outcomes.into_iter().map(|one| (self.now_ns, from, one)));
+            let now_ns = self.now_ns;
+            self.outcomes
+                .extend(outcomes.into_iter().map(|(token, one)| (now_ns, from, token, one)));
+            self.up_to_date.extend(self.members[from].up_to_date().map(|token| (from, token)));
             for effect in self.members[from].effects().collect::<Vec<_>>() {
                 self.fly(match effect {
                     Effect::Put { place, bytes } => Flight::Put { from, place, bytes },
+                    Effect::Replace { place, bytes } => Flight::Replace { place, bytes },
                     Effect::Get { place } => Flight::Get { from, place, asked_at_ns: self.now_ns },
                     Effect::Tell { peer, bytes } => {
                         Flight::Told { from, to: index_of(peer, from), bytes }
@@ -145,6 +165,11 @@ impl World {
                 });
             }
         }
+    }
+
+    /// Something arrives that was on its way for long.
+    pub(super) fn deliver(&mut self, flight: Flight) {
+        self.arrive(flight);
     }
 
     fn fly(&mut self, flight: Flight) {
@@ -163,6 +188,7 @@ impl World {
                 self.store.entry(place).or_insert(bytes);
                 self.fly(Flight::PutAnswer { to: from, place, answer });
             }
+            Flight::Replace { place, bytes } => _ = self.store.insert(place, bytes),
             Flight::Get { from, place, asked_at_ns } => {
                 let found = self.store.get(&place).cloned();
                 self.fly(Flight::GetAnswer { to: from, place, asked_at_ns, found });
@@ -188,38 +214,37 @@ impl World {
 
     /// The log that all stories write to, as a member sees it.
     pub(super) fn log(&self, member: usize) -> Vec<String> {
-        let wanted = [("k", 0)];
-        let polled = self.members[member].engine().poll(&wanted, u64::MAX).unwrap();
-        let messages = polled.iter().flat_map(|log| log.messages());
-        messages.map(|(_, message)| String::from_utf8(message.to_vec()).unwrap()).collect()
+        let mut budget = Budget::new(u64::MAX, 0);
+        let read = self.members[member].engine().read("k", 0, u64::MAX, &mut budget);
+        let records = read.map(|read| read.fetch().unwrap()).unwrap_or_default();
+        records.iter().map(|record| String::from_utf8(record.bytes.to_vec()).unwrap()).collect()
     }
 
     /// What became of a request: the offset, and how long after `since_ns`.
     pub(super) fn sent_after(&self, token: Token, since_ns: u64) -> Option<(Offset, u64)> {
-        self.outcomes.iter().find_map(|(at_ns, _, outcome)| match outcome {
-            Outcome::Sent { token: of, offset } if *of == token => {
-                Some((*offset, at_ns - since_ns))
-            }
-            _ => None,
-        })
+        let of_token = self.outcomes.iter().find(|(_, _, of, _)| *of == token);
+        of_token.and_then(|(at_ns, _, _, outcome)| Some((outcome.offset()?, at_ns - since_ns)))
     }
 
     /// Fills the store with entries that somebody else has put, and the runs of them.
     pub(super) fn fill(&mut self, entries: u64) {
         use crate::shared::format::{Batch, write_entry, write_run};
+        let identity = Identity::new([77; 16]);
         let mut run: Vec<Arc<[u8]>> = Vec::new();
         for position in 0..entries {
             let mut payload = Vec::new();
             let message = position.to_string();
-            let command = Command::Send { key: "k", message: message.as_bytes() };
-            crate::journal::format::write_command(command, &mut payload);
-            let batch = Batch { instance: 77, seq: position + 1, payload: &payload }.to_bytes();
-            let entry: Arc<[u8]> = write_entry([&*batch]).into();
-            self.store.insert(Place::Entry(position), Arc::clone(&entry));
+            let command = Command::Append(Append::record("k", message.as_bytes()));
+            crate::command_bytes::put_command(&command, &mut payload);
+            let batch = Batch { instance: 77, number: position + 1, payload: &payload }.to_bytes();
+            let entry: Arc<[u8]> = write_entry(&identity, position, 5, [&*batch]).into();
+            self.store.insert(StorePlace::Entry(position), Arc::clone(&entry));
             run.push(entry);
             if run.len() == 64 {
-                let bytes = write_run(std::mem::take(&mut run).iter().map(|one| &**one));
-                self.store.insert(Place::Run(position / 64), bytes.into());
+                let entries = std::mem::take(&mut run);
+                let entries = entries.iter().map(|one| &**one);
+                let bytes = write_run(&identity, position / 64, entries);
+                self.store.insert(StorePlace::Run(position / 64), bytes.into());
             }
         }
     }
