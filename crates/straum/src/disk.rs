@@ -24,7 +24,7 @@ use std::sync::Arc;
 use self::open_error::OpenError;
 use self::recovery::{Recovered, recover};
 use self::retention::{Clocks, Retention};
-use self::rewriting::Upkeep;
+use self::rewriting::{Sizes, Upkeep};
 use self::sorted::SortedSegments;
 use self::sorted::file::Sorted;
 use self::sorted::format::Header;
@@ -330,9 +330,11 @@ impl<F: Files> DiskStorage<F> {
             return Ok(());
         }
         self.upkeep_owed_bytes = 0;
+        let Settings { segment_bytes, retention, .. } = self.settings;
+        let sizes = Sizes { segment_bytes, slice_bytes, merges: retention.max_age_ms.is_none() };
         let rewritten = self
             .upkeep
-            .slice(&self.files, self.sorted.all(), state, self.settings.segment_bytes, slice_bytes)
+            .slice(&self.files, self.sorted.all(), state, sizes)
             .map_err(|error| self.refused("rewrite a segment", &error))?;
         self.remarks.extend(self.upkeep.remark());
         if let Some((range, sorted)) = rewritten {

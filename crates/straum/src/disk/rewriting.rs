@@ -61,6 +61,16 @@ impl<T> Default for Upkeep<T> {
     }
 }
 
+/// How large segments and slices are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) segment_bytes: u32,
+    pub(crate) slice_bytes: usize,
+    /// Whether neighbours become one file. A file is as old as the newest record in it: where records go by age,
+    /// merging again and again would keep the old ones for ever.
+    pub(crate) merges: bool,
+}
+
 /// Segments that one takes the place of.
 type Replaced = (Range<usize>, Option<Sorted>);
 
@@ -102,9 +112,9 @@ impl<T: File> Upkeep<T> {
         files: &Arc<F>,
         all: &[Arc<Sorted>],
         state: &State,
-        segment_bytes: u32,
-        slice_bytes: usize,
+        sizes: Sizes,
     ) -> io::Result<Option<Replaced>> {
+        let Sizes { segment_bytes, slice_bytes, .. } = sizes;
         if let Some(name) = self.abandoned.take() {
             match files.remove(&name) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -126,7 +136,7 @@ impl<T: File> Upkeep<T> {
                 Pass::Look { index, block, left_bytes, left } => {
                     self.look(&**files, all, state, (index, block), left_bytes, left)
                 }
-                Pass::Choose { index, left } => match choose(index, &left, all, segment_bytes) {
+                Pass::Choose { index, left } => match choose(index, &left, all, sizes) {
                     None => Pass::None,
                     Some(run) => self.begin(&**files, run, all, left),
                 },
@@ -210,13 +220,8 @@ impl<T: File> Upkeep<T> {
 
 /// The next run of neighbours to be rewritten, from a segment on: one of which half or more is dead, or several
 /// that together fill no more than half a segment. Each begins as far to the left, and is as long, as may be.
-fn choose(
-    from: usize,
-    left: &[u64],
-    all: &[Arc<Sorted>],
-    segment_bytes: u32,
-) -> Option<Range<usize>> {
-    let half = u64::from(segment_bytes) / 2;
+fn choose(from: usize, left: &[u64], all: &[Arc<Sorted>], sizes: Sizes) -> Option<Range<usize>> {
+    let half = if sizes.merges { u64::from(sizes.segment_bytes) / 2 } else { 0 };
     (from..left.len()).find_map(|start| {
         let mut sum = left[start];
         let mut end = start + 1;
