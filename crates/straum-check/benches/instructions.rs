@@ -56,7 +56,7 @@ const CASES: [Case; 8] = [
         ..Case::CATCH_UP
     },
     Case {
-        name: "poll of 4 MiB from sealed segments",
+        name: "poll of 4 MiB from sorted segments",
         on_disk: true,
         stored: 150_000,
         ..Case::CATCH_UP
